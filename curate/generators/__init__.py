@@ -1,0 +1,1 @@
+"""Generators learn from one part of a frozen split and draw labelled samples."""

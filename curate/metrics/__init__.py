@@ -1,0 +1,1 @@
+"""Metrics measure what synthetic samples are worth, always beside a real-against-real reference."""

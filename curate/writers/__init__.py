@@ -1,0 +1,84 @@
+"""Writers put samples into the files that trainers read.
+
+A writer plug-in (`curate/writers/<name>.py`, `PLUGIN = TheClass`) keeps the `Writer` contract: rows come as a stream, and it fills an empty
+folder that the caller has made under a temporary name and renames when all is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+
+class ExportRow(NamedTuple):
+    """One sample on its way out; synthetic ones say which model drew them."""
+
+    sample_id: int
+    origin: str
+    """"real" or "synthetic"."""
+    dataset: str
+    part: str | None
+    """"train", "validation" or "test"; None where a whole dataset is exported."""
+    label: str | None
+    text: str | None
+    media: bytes | None
+    """An encoded image file."""
+    suffix: str
+    """Of the media: ".png", with the dot; "" for text."""
+    content_hash: str
+    locator: str
+    """Source and place in it."""
+    external_id: str | None
+    metadata: dict[str, Any]
+    model: str | None = None
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExportInfo:
+    """What the rows are, for cards and file names.
+
+    Attributes:
+        name: of the dataset, or "dataset/part".
+        modality: "text", "image" or "mixed".
+        parts: the parts in the stream, in order; (None,) without a split.
+        labels: every label in the stream, sorted; their position is the class index.
+        columns: the metadata keys in the stream, sorted.
+        options: the writer's own settings, as the user gave them.
+    """
+
+    name: str
+    modality: str
+    parts: tuple[str | None, ...]
+    labels: tuple[str, ...]
+    columns: tuple[str, ...]
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a writer did: its files, relative to the folder, and how many rows went into each part."""
+
+    files: tuple[str, ...]
+    rows: dict[str, int]
+    notes: tuple[str, ...] = ()
+
+
+class Writer(Protocol):
+    """One export format."""
+
+    modalities: ClassVar[frozenset[str]]
+    """What it can hold, of "text" and "image"."""
+
+    def write(self, rows: Iterator[ExportRow], folder: Path, info: ExportInfo) -> Written:
+        """Write every row, in order, in bounded memory.
+
+        Args:
+            folder: empty, on the file system of its final place.
+
+        Raises:
+            SettingError: the format cannot hold such rows; nothing was written.
+        """
+        ...
