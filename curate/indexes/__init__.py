@@ -1,6 +1,6 @@
 """Indexes answer nearest-neighbour queries over vectors.
 
-An index plug-in (`curate/indexes/<name>.py`, `PLUGIN = TheClass`) keeps the `Index` contract. An index is a cache: it is built from
+An index plug-in (`curate/indexes/<name>.py`, `PLUGIN = TheClass`) keeps the `Index` contract. An index is a cache: built from
 the catalog's vectors, saved with a manifest that holds its file's SHA-256, and thrown away on any mismatch.
 """
 
