@@ -5,8 +5,8 @@ summary of each text once (the catalog keeps vectors and hashes, which are sketc
 in the order of priority that it is given and points each near-duplicate at a kept row that stands for it.
 
 The law of `mark`: two rows that are both kept, and not both settled, are never similar at the threshold (up to the
-recall that the method states); every marked row is similar, by the true measure and not by an estimate, to the very row that stands
-for it; that row is itself kept. Chains are not merged. The marks depend on the rows and their order alone, not
+recall that the method states); every marked row is similar, by the true measure and not by an estimate, to the very
+row that stands for it; that row is itself kept. Chains are not merged. The marks depend on the rows and their order alone, not
 on threads, batches or memory.
 """
 
@@ -77,7 +77,7 @@ class Deduper(Protocol):
     """The name of its similarity, for people: "Jaccard of word 5-grams"."""
     threshold: float
     settings: dict[str, Any]
-    """Every setting that moves a result, the threshold too, JSON-like: the run records it, and equal settings mean equal sketches."""
+    """Every setting that moves a result, the threshold too, JSON-like; the run records it, equal ones mean equal sketches."""
 
     def __init__(self, *, threshold: float | None = None, **settings: Any) -> None:
         """Check the settings.

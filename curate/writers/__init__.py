@@ -1,7 +1,7 @@
 """Writers put samples into the files that trainers read.
 
-A writer plug-in (`curate/writers/<name>.py`, `PLUGIN = TheClass`) keeps the `Writer` contract: rows come as a stream, and it fills an empty
-folder that the caller has made under a temporary name and renames when all is written.
+A writer plug-in (`curate/writers/<name>.py`, `PLUGIN = TheClass`) keeps the `Writer` contract: rows come as a stream, and it
+fills an empty folder that the caller has made under a temporary name and renames when all is written.
 """
 
 from __future__ import annotations
