@@ -1,0 +1,58 @@
+"""The command line: parses and prints, and holds no logic.
+
+Each module beside this one holds the commands of one noun and registers them on `app` when it is imported; none of them
+imports anything heavy before a command runs.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+import typer
+
+from curate.cli import corpus, curation
+from curate.cli._common import debugging, report_error, set_debug
+from curate.errors import CurateError
+
+app = typer.Typer(
+    name="curate",
+    help="Clean, deduplicate, split, search and synthesise training data in one DuckDB catalog.",
+    epilog="Start with: curate init ws && cd ws && curate ingest PATH --dataset NAME",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+for group in (corpus, curation):
+    group.register(app)
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: bool = typer.Option(False, "--version", help="Print the version and exit.")) -> None:
+    if version:
+        from curate import __version__
+
+        print(f"curate {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line: expected failures become one sentence and an exit code."""
+    if "--debug" in sys.argv:
+        sys.argv.remove("--debug")
+        set_debug()
+    try:
+        app()
+    except CurateError as error:
+        if debugging():
+            raise
+        sys.exit(report_error(error))
+    except KeyboardInterrupt:
+        print("\ninterrupted; run the same command again to go on", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left, as `head` does
+        sys.exit(0)

@@ -1,0 +1,180 @@
+"""The workspace: one folder, one catalog, and the only object with state."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from curate.catalog import Catalog, runs
+from curate.errors import InputError, WorkspaceNotFound
+from curate.records import SILENT, Progress
+from curate.workspace._blobs import BlobStore
+from curate.workspace._files import write_atomically
+from curate.workspace._settings import FILE_NAME, TEMPLATE, Settings, parse_bytes, read_settings
+
+__all__ = [
+    "BlobStore",
+    "Run",
+    "Settings",
+    "Workspace",
+    "create_workspace",
+    "find_workspace",
+    "open_workspace",
+    "parse_bytes",
+    "write_atomically",
+]
+
+CATALOG_NAME = "catalog.duckdb"
+FOLDERS = ("blobs/real", "blobs/synthetic", "indexes", "models")
+
+
+class Run:
+    """A step that is running: its id, and the counts that its batches commit."""
+
+    def __init__(self, catalog: Catalog, run_id: int) -> None:
+        self.run_id = run_id
+        self.counts: dict[str, Any] = {}
+        self._catalog = catalog
+
+    def commit_counts(self, counts: Mapping[str, Any]) -> None:
+        """Record how far the run is, inside the transaction of the batch."""
+        self.counts = dict(counts)
+        runs.progress(self._catalog, self.run_id, self.counts)
+
+
+class Workspace:
+    """An open workspace; use it as a context manager.
+
+    Attributes:
+        root: the folder.
+        settings: what `curate.toml` says.
+        catalog: the open catalog; writable unless `read_only`.
+        real, synthetic: the two blob stores.
+        progress: where steps tell how far they are.
+    """
+
+    def __init__(self, root: Path, *, read_only: bool = False, wait_s: float = 0.0, progress: Progress = SILENT) -> None:
+        self.root = root
+        self.settings = read_settings(root)
+        self.read_only = read_only
+        self.progress = progress
+        self.real = BlobStore(root / "blobs" / "real")
+        self.synthetic = BlobStore(root / "blobs" / "synthetic")
+        memory = max(parse_bytes(self.settings.limits.memory) // 2, 256_000_000)
+        self.catalog = Catalog(
+            root / CATALOG_NAME,
+            read_only=read_only,
+            wait_s=wait_s,
+            memory=f"{memory // 1_000_000}MB",
+            threads=self.settings.limits.threads,
+            spill=root / "indexes" / "spill",
+        )
+
+    def __enter__(self) -> Workspace:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the catalog."""
+        self.catalog.close()
+
+    @property
+    def threads(self) -> int:
+        """How many cores a step may use."""
+        affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
+        return self.settings.limits.threads or (len(affinity(0)) if affinity else os.cpu_count() or 1)
+
+    @property
+    def memory_bytes(self) -> int:
+        """What a step may hold in memory."""
+        return parse_bytes(self.settings.limits.memory)
+
+    def folder(self, *parts: str) -> Path:
+        """A folder of the workspace, made where it is missing: `folder("indexes", "static")`."""
+        path = self.root.joinpath(*parts)
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    @contextmanager
+    def run(self, step: str, *, dataset: str | None, settings: Mapping[str, Any]) -> Iterator[Run]:
+        """Record that a step runs, and how it ends: done, failed, or interrupted by Ctrl-C."""
+        run = Run(self.catalog, runs.begin(self.catalog, step, dataset=dataset, command=_command(), settings=settings))
+        try:
+            yield run
+        except KeyboardInterrupt:
+            runs.end(self.catalog, run.run_id, "interrupted")
+            raise
+        except BaseException as error:
+            runs.end(self.catalog, run.run_id, "failed", error=f"{type(error).__name__}: {error}"[:2000])
+            raise
+        runs.end(self.catalog, run.run_id, "done", run.counts)
+
+
+def create_workspace(folder: Path | str) -> Path:
+    """Make a workspace; an existing one is left as it is.
+
+    The settings file is written last: it is what makes the folder a workspace.
+
+    Returns:
+        Its absolute path.
+
+    Raises:
+        InputError: the path is a file.
+    """
+    root = Path(folder).absolute()
+    if root.exists() and not root.is_dir():
+        raise InputError(f"{root} is a file, not a folder", hint="curate init NEW_FOLDER")
+    root.mkdir(parents=True, exist_ok=True)
+    for name in FOLDERS:
+        (root / name).mkdir(parents=True, exist_ok=True)
+    Catalog(root / CATALOG_NAME).close()
+    if not (root / FILE_NAME).exists():
+        write_atomically(root / FILE_NAME, TEMPLATE.encode())
+    return root
+
+
+def find_workspace(named: Path | str | None = None) -> Path:
+    """Find the workspace: the one named, else `CURATE_WORKSPACE`, else this folder or the nearest above it that is one.
+
+    Raises:
+        WorkspaceNotFound: there is none.
+    """
+    given = named or os.environ.get("CURATE_WORKSPACE")
+    if given:
+        root = Path(given).absolute()
+        if not (root / FILE_NAME).is_file():
+            raise WorkspaceNotFound(f"{root} is not a curate workspace", hint=f"curate init {shlex.quote(str(given))}")
+        return root
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / FILE_NAME).is_file():
+            return folder
+    raise WorkspaceNotFound(f"no curate workspace in {here} or above it", hint="curate init . , or name one with -w FOLDER")
+
+
+def open_workspace(
+    folder: Path | str | None = None, *, read_only: bool = False, wait_s: float = 0.0, progress: Progress = SILENT
+) -> Workspace:
+    """Find and open a workspace.
+
+    Args:
+        folder: the workspace; None to look for it as `find_workspace` does.
+        read_only: several processes may read at a time, while none writes.
+        wait_s: how many seconds to wait for another process that holds the catalog.
+
+    Raises:
+        WorkspaceNotFound: there is none.
+        WorkspaceError: it is locked or damaged.
+    """
+    return Workspace(find_workspace(folder), read_only=read_only, wait_s=wait_s, progress=progress)
+
+
+def _command() -> str:
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])

@@ -1,0 +1,184 @@
+"""Opening the catalog file: locking, migrating, transactions."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from curate.catalog._migrations import migrate
+from curate.errors import WorkError, WorkspaceDamaged, WorkspaceError, WorkspaceLocked
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_LOCK_POLL_S = 0.1
+
+
+class Catalog:
+    """An open connection to a workspace's catalog.
+
+    One process may write, or many may read. Use it as a context manager; a writer migrates the schema on opening
+    and marks runs that a kill left 'running' as 'interrupted' (nobody else can be running them: the lock is ours).
+
+    Args:
+        path: `catalog.duckdb`, which a writer creates where there is none.
+        read_only: open beside other readers.
+        wait_s: how many seconds to wait for another process to let go.
+        memory: DuckDB's own limit, such as "1GB"; sorts and joins beyond it spill to `spill`.
+        threads: DuckDB's threads; 0 for one a core.
+        spill: folder for temporary files.
+
+    Raises:
+        WorkspaceLocked: another process holds the file for longer than `wait_s`.
+        WorkspaceDamaged: the file is no catalog, was altered, or was written by a newer curate.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        read_only: bool = False,
+        wait_s: float = 0.0,
+        memory: str = "1GB",
+        threads: int = 0,
+        spill: Path | None = None,
+    ) -> None:
+        self.path = path
+        self.read_only = read_only
+        self._process_id = os.getpid()
+        self._depth = 0
+        config: dict[str, Any] = {
+            "memory_limit": memory,
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+        }
+        if threads:
+            config["threads"] = str(threads)
+        if spill is not None:
+            config["temp_directory"] = str(spill)
+        self._connection = _connect(path, read_only, wait_s, config)
+        try:
+            self._connection.execute(
+                "SET enable_progress_bar = false; SET python_enable_replacements = false; SET TimeZone = 'UTC'"
+            )
+            if not read_only:
+                migrate(self._connection)
+                self._connection.execute(
+                    "UPDATE runs SET status = 'interrupted', ended_at = now() AT TIME ZONE 'UTC' WHERE status = 'running'"
+                )
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def __enter__(self) -> Catalog:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file, so that another process may write."""
+        self._connection.close()
+
+    @property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """The raw connection, for the modules of this package.
+
+        Raises:
+            WorkError: this is a forked child, whose inserts would vanish.
+        """
+        if os.getpid() != self._process_id:
+            raise WorkError("the catalog was opened by a parent process and cannot be used after a fork")
+        return self._connection
+
+    def execute(self, statement: str, parameters: Sequence[object] | dict[str, object] = ()) -> duckdb.DuckDBPyConnection:
+        """Run one statement of this package."""
+        return self.connection.execute(statement, parameters or None)
+
+    def rows(self, statement: str, parameters: Sequence[object] | dict[str, object] = ()) -> list[tuple[Any, ...]]:
+        """Run a small query and fetch all of it."""
+        return self.execute(statement, parameters).fetchall()
+
+    def row(self, statement: str, parameters: Sequence[object] | dict[str, object] = ()) -> tuple[Any, ...] | None:
+        """Run a query for one row."""
+        return self.execute(statement, parameters).fetchone()
+
+    def scalar(self, statement: str, parameters: Sequence[object] | dict[str, object] = ()) -> Any:
+        """Run a query for one value; None where there is no row."""
+        row = self.row(statement, parameters)
+        return row[0] if row else None
+
+    def table(self, statement: str, parameters: Sequence[object] | dict[str, object] = ()) -> pa.Table:
+        """Run a query and fetch it as one Arrow table."""
+        return self.execute(statement, parameters).to_arrow_table()
+
+    def stream(
+        self, statement: str, parameters: Sequence[object] | dict[str, object] = (), *, batch_rows: int = 8192
+    ) -> Iterator[pa.RecordBatch]:
+        """Run a query on a cursor of its own and yield its batches, so that others may be run meanwhile."""
+        cursor = self.connection.cursor()
+        try:
+            yield from cursor.execute(statement, parameters or None).to_arrow_reader(batch_rows)
+        finally:
+            cursor.close()
+
+    @contextmanager
+    def given(self, **tables: pa.Table) -> Iterator[None]:
+        """Let statements name Arrow tables by these names while the block runs."""
+        for name, table in tables.items():
+            self.connection.register(name, table)
+        try:
+            yield
+        finally:
+            for name in tables:
+                self.connection.unregister(name)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit all or nothing; a block within a block joins the outer one."""
+        if self._depth == 0:
+            self.execute("BEGIN TRANSACTION")
+        self._depth += 1
+        try:
+            yield
+        except BaseException:
+            self._depth -= 1
+            if self._depth == 0:
+                with suppress(duckdb.Error):  # the cause of the failure matters more than that of the rollback
+                    self._connection.execute("ROLLBACK")
+            raise
+        self._depth -= 1
+        if self._depth == 0:
+            self.execute("COMMIT")
+
+
+def _connect(path: Path, read_only: bool, wait_s: float, config: dict[str, Any]) -> duckdb.DuckDBPyConnection:
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            return duckdb.connect(str(path), read_only=read_only, config=config)
+        except duckdb.IOException as error:
+            if "lock" not in str(error).lower():
+                raise WorkspaceDamaged(f"{path} cannot be opened: {_first_line(error)}") from error
+            if time.monotonic() >= deadline:
+                raise _locked(path, error) from error
+            time.sleep(_LOCK_POLL_S)
+        except duckdb.Error as error:
+            raise WorkspaceError(f"{path} cannot be opened: {_first_line(error)}") from error
+
+
+def _locked(path: Path, error: duckdb.IOException) -> WorkspaceLocked:
+    found = re.search(r"PID (\d+)", str(error))
+    who = f"process {found.group(1)}" if found else "another process"
+    return WorkspaceLocked(f"{who} is working on {path.parent}", hint="wait for it, or give --wait SECONDS")
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

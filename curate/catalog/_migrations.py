@@ -1,0 +1,76 @@
+"""Applies the numbered migrations under `schemas/sql/`, each in one transaction together with the record of it."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import duckdb
+
+from curate.errors import WorkspaceDamaged
+from curate.resources import resource_folder
+
+_LEDGER = """
+CREATE TABLE IF NOT EXISTS migrations (
+    number     INTEGER PRIMARY KEY,
+    name       VARCHAR NOT NULL,
+    checksum   VARCHAR NOT NULL,
+    applied_at TIMESTAMP NOT NULL DEFAULT (now() AT TIME ZONE 'UTC')
+)"""
+
+
+def migrate(connection: duckdb.DuckDBPyConnection, folder: Path | None = None) -> list[str]:
+    """Bring the schema up to date.
+
+    Args:
+        folder: where the `NNNN_name.sql` files are; the installation's own by default.
+
+    Returns:
+        The names of the migrations that were applied now.
+
+    Raises:
+        WorkspaceDamaged: an applied migration is unknown here or its file has changed since.
+    """
+    connection.execute(_LEDGER)
+    applied = {number: (name, checksum) for number, name, checksum in _ledger(connection)}
+    files = {int(f.stem[:4]): f for f in sorted((folder or resource_folder("schemas") / "sql").glob("[0-9]" * 4 + "_*.sql"))}
+    for number, (name, checksum) in applied.items():
+        if number not in files:
+            raise WorkspaceDamaged(
+                f"the catalog was written by a newer curate (migration {name})", hint="pip install -U curate"
+            )
+        if _checksum(files[number]) != checksum:
+            raise WorkspaceDamaged(f"migration {name} is not the one that made this catalog", hint="reinstall curate")
+    new = [number for number in files if number not in applied]
+    for number in new:
+        _apply(connection, number, files[number])
+    return [files[number].stem for number in new]
+
+
+def vectors_table_ddl(slug: str, dimension: int) -> str:
+    """The statement that makes an embedder's vector table; the slug was checked by the `embedders` table's constraint."""
+    if not slug.replace("_", "").isalnum() or dimension < 1:
+        raise ValueError(f"not a table name or dimension: {slug!r}, {dimension}")
+    template = (resource_folder("schemas") / "sql" / "templates" / "vectors.sql").read_text(encoding="utf-8")
+    return template.replace("{slug}", slug).replace("{dimension}", str(dimension))
+
+
+def _apply(connection: duckdb.DuckDBPyConnection, number: int, file: Path) -> None:
+    connection.execute("BEGIN TRANSACTION")
+    try:
+        connection.execute(file.read_text(encoding="utf-8"))
+        connection.execute(
+            "INSERT INTO migrations (number, name, checksum) VALUES (?, ?, ?)", [number, file.stem, _checksum(file)]
+        )
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def _ledger(connection: duckdb.DuckDBPyConnection) -> list[tuple[int, str, str]]:
+    return connection.execute("SELECT number, name, checksum FROM migrations ORDER BY number").fetchall()
+
+
+def _checksum(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()

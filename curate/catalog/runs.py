@@ -1,0 +1,46 @@
+"""Runs: one row for each step that ran."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from curate import __version__
+from curate.catalog._connection import Catalog
+
+
+def begin(catalog: Catalog, step: str, *, dataset: str | None, command: str, settings: Mapping[str, Any]) -> int:
+    """Record that a step starts; the record is durable before the work begins."""
+    with catalog.transaction():
+        return int(
+            catalog.scalar(
+                """INSERT INTO runs (step, dataset, command, settings, code_version, process_id, status)
+                   VALUES (?, ?, ?, ?, ?, ?, 'running') RETURNING run_id""",
+                [step, dataset, command, json.dumps(settings, sort_keys=True, default=str), __version__, os.getpid()],
+            )
+        )
+
+
+def progress(catalog: Catalog, run_id: int, counts: Mapping[str, Any]) -> None:
+    """Record how far a run is; called inside the transaction of the rows that it counts."""
+    catalog.execute("UPDATE runs SET counts = ? WHERE run_id = ?", [json.dumps(counts), run_id])
+
+
+def end(catalog: Catalog, run_id: int, status: str, counts: Mapping[str, Any] | None = None, error: str | None = None) -> None:
+    """Record how a run ended: 'done', 'failed' or 'interrupted'."""
+    catalog.execute(
+        """UPDATE runs SET status = ?, ended_at = now() AT TIME ZONE 'UTC', counts = coalesce(?, counts), error = ?
+           WHERE run_id = ?""",
+        [status, json.dumps(counts, default=str) if counts is not None else None, error, run_id],
+    )
+
+
+def latest_done(catalog: Catalog, step: str, dataset: str) -> tuple[int, dict[str, Any]] | None:
+    """The id and settings of the newest run of a step over a dataset that ended well."""
+    row = catalog.row(
+        "SELECT run_id, settings FROM runs WHERE step = ? AND dataset = ? AND status = 'done' ORDER BY run_id DESC LIMIT 1",
+        [step, dataset],
+    )
+    return (int(row[0]), json.loads(row[1])) if row else None

@@ -1,0 +1,94 @@
+"""Real samples: adding them, and reading them back in bulk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from curate.catalog._connection import Catalog
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class Sample(NamedTuple):
+    """One real record, as a person may want to see it."""
+
+    sample_id: int
+    dataset: str
+    modality: str
+    label: str | None
+    text: str | None
+    blob: str | None
+    source: str
+    locator: str
+    state: str
+
+
+def identities(catalog: Catalog, source_ids: pa.Table) -> Iterator[pa.RecordBatch]:
+    """Stream (source_id, content_hash) of every sample of some sources."""
+    with catalog.given(chosen=source_ids):
+        # the registered table must outlive the stream, so the generator holds the block open
+        yield from catalog.execute(
+            "SELECT source_id, content_hash FROM real_samples WHERE source_id IN (SELECT source_id FROM chosen)"
+        ).to_arrow_reader(65536)
+
+
+def add(catalog: Catalog, samples: pa.Table) -> None:
+    """Insert samples; the table has every column of `real_samples`, in its order."""
+    with catalog.given(staged_samples=samples):
+        catalog.execute("INSERT INTO real_samples SELECT * FROM staged_samples")
+
+
+def count_changed(catalog: Catalog, records: pa.Table) -> int:
+    """Of records that are there already, count those that now come with another label, id or metadata.
+
+    Args:
+        records: source_id, content_hash, occurrence, external_id, label, metadata.
+    """
+    with catalog.given(staged_records=records):
+        return int(catalog.scalar(f"SELECT count(*) FROM staged_records n {_MATCH} WHERE {_DIFFERS}"))
+
+
+def update_changed(catalog: Catalog, records: pa.Table) -> int:
+    """Take over the new label, id and metadata of records that are there already; the content stays.
+
+    Returns:
+        How many samples changed.
+    """
+    with catalog.given(staged_records=records):
+        changed = catalog.rows(
+            f"""UPDATE real_samples s SET label = n.label, external_id = n.external_id, metadata = n.metadata
+                FROM staged_records n
+                WHERE s.source_id = n.source_id AND s.content_hash = n.content_hash AND s.occurrence = n.occurrence AND ({_DIFFERS})
+                RETURNING s.sample_id"""
+        )
+        return len(changed)
+
+
+def count(catalog: Catalog, dataset_id: int, modality: str | None = None) -> int:
+    """How many real samples a dataset has."""
+    return int(
+        catalog.scalar(
+            "SELECT count(*) FROM real_samples WHERE dataset_id = ? AND (? IS NULL OR modality = ?)",
+            [dataset_id, modality, modality],
+        )
+    )
+
+
+def modalities(catalog: Catalog, dataset_id: int) -> list[str]:
+    """The modalities of a dataset, most samples first."""
+    return [
+        row[0]
+        for row in catalog.rows(
+            "SELECT modality, count(*) FROM real_samples WHERE dataset_id = ? GROUP BY modality ORDER BY 2 DESC, 1",
+            [dataset_id],
+        )
+    ]
+
+
+_MATCH = "JOIN real_samples s ON s.source_id = n.source_id AND s.content_hash = n.content_hash AND s.occurrence = n.occurrence"
+_DIFFERS = (
+    "s.label IS DISTINCT FROM n.label OR s.external_id IS DISTINCT FROM n.external_id "
+    "OR s.metadata::VARCHAR IS DISTINCT FROM n.metadata::VARCHAR"
+)

@@ -1,0 +1,92 @@
+"""Commands about what is in the workspace: init, ingest, status."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from curate.cli._common import JsonOption, WaitOption, WorkspaceOption, lines, opened, rate, seconds, show, tally
+
+if TYPE_CHECKING:
+    from curate.steps.ingest import IngestReport
+
+
+def register(app: typer.Typer) -> None:
+    """Put the commands on the app."""
+    app.command(epilog="Example: curate init ws")(init)
+    app.command(epilog="Example: curate ingest train.csv --dataset support --text text --label category")(ingest)
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(help="The folder to make; '.' for this one.")] = Path(),
+    as_json: JsonOption = False,
+) -> None:
+    """Make a workspace: a folder with a catalog and a settings file."""
+    from curate.workspace import create_workspace
+
+    root = create_workspace(folder)
+    show({"workspace": str(root)}, as_json, lambda _: f"Workspace ready in {root}\n  next: curate ingest PATH --dataset NAME")
+
+
+def ingest(
+    paths: Annotated[list[str], typer.Argument(help="Files, folders, or quoted globs.")],
+    dataset: Annotated[str, typer.Option("--dataset", "-d", help="The dataset to add to; made where there is none.")],
+    text: Annotated[
+        str | None, typer.Option(help="Field(s) that are the text: FIELD or FIELD,FIELD; dots reach into nested fields.")
+    ] = None,
+    label: Annotated[str | None, typer.Option(help="Field that is the label.")] = None,
+    id: Annotated[str | None, typer.Option("--id", help="Field that is your own id.")] = None,
+    image: Annotated[str | None, typer.Option(help="Field that holds the bytes of an image.")] = None,
+    label_from: Annotated[
+        str | None, typer.Option(metavar="folder|'file-name REGEX'", help="Take the label from the path.")
+    ] = None,
+    split_on: Annotated[str, typer.Option(metavar="file|paragraphs|lines", help="How a text file becomes samples.")] = "file",
+    include: Annotated[list[str] | None, typer.Option(help="Only paths that match this glob (repeatable).")] = None,
+    exclude: Annotated[list[str] | None, typer.Option(help="Not the paths that match this glob (repeatable).")] = None,
+    licence: Annotated[
+        str | None, typer.Option("--licence", "--license", help="The corpus's licence, for the dataset card.")
+    ] = None,
+    source: Annotated[str | None, typer.Option(help="Where the corpus comes from, for the dataset card.")] = None,
+    notes: Annotated[str | None, typer.Option(help="Anything else that the dataset card should say.")] = None,
+    update: Annotated[
+        bool, typer.Option("--update", help="Take over labels, ids and metadata that changed since the last run.")
+    ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 3 if a record was rejected.")] = False,
+    workspace: WorkspaceOption = None,
+    wait: WaitOption = 0.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Read files into a dataset: JSONL, JSON, CSV, Parquet, text, Markdown, images, tar and zip of these.
+
+    Running it again adds nothing that is there already; after a kill it goes on where it stopped.
+    """
+    from curate.steps.ingest import ingest as step
+
+    if split_on not in ("file", "paragraphs", "lines"):
+        raise typer.BadParameter(f"file, paragraphs or lines, got {split_on!r}", param_hint="--split-on")
+    fields = tuple(part.strip() for part in text.split(",")) if text else ()
+    with opened(workspace, wait=wait) as ws:
+        report = step(
+            ws, paths, dataset=dataset, text=fields, label=label, id=id, image=image, label_from=label_from, split_on=split_on,
+            include=include or (), exclude=exclude or (), licence=licence, source=source, notes=notes, update=update,
+        )  # fmt: skip
+    show(report, as_json, _describe_ingest)
+    if strict and report.rejected:
+        raise typer.Exit(3)
+
+
+def _describe_ingest(report: IngestReport) -> str:
+    opened_files = report.files - report.files_unchanged
+    unchanged = f"; {report.files_unchanged:,} unchanged since last time" if report.files_unchanged else ""
+    return lines(
+        f"{report.dataset}: read {report.read:,} = {report.added:,} added + {report.unchanged:,} unchanged + {report.rejected:,} rejected"
+        f"  ({seconds(report.seconds)}, {rate(report.read, report.seconds, 'records')})",
+        f"  files: {opened_files:,} opened ({report.bytes_read / 1e6:,.1f} MB){unchanged}",
+        f"  rejected: {tally(report.reject_reasons)}" if report.rejected else None,
+        f'    see: curate sql "SELECT * FROM rejects WHERE run_id = {report.run_id}"' if report.reject_reasons else None,
+        f"  skipped files: {tally(report.skipped)}" if report.skipped else None,
+        *(f"  note: {note}" for note in report.notes),
+        f"  next: curate dedupe {report.dataset}",
+    )
