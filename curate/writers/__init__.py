@@ -46,6 +46,8 @@ class ExportInfo:
         parts: the parts in the stream, in order; (None,) without a split.
         labels: every label in the stream, sorted; their position is the class index.
         columns: the metadata keys in the stream, sorted.
+        types: of those keys, the ones whose every value is a scalar of one type: "string", "int64", "float64" or
+            "bool" (`_columns.ColumnTypes` finds them in one pass). They become columns; the others share a JSON column.
         options: the writer's own settings, as the user gave them.
     """
 
@@ -54,16 +56,26 @@ class ExportInfo:
     parts: tuple[str | None, ...]
     labels: tuple[str, ...]
     columns: tuple[str, ...]
+    types: dict[str, str] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a writer did: its files, relative to the folder, and how many rows went into each part."""
+    """What a writer did.
+
+    Attributes:
+        files: relative to the folder, with forward slashes, sorted.
+        rows: how many went into each part; rows without a part count as "data".
+        notes: what the user should know: cells that were changed, images that could not be marked.
+        data_files: for each part, the pattern by which `datasets.load_dataset` finds its files; empty where it should
+            not be told.
+    """
 
     files: tuple[str, ...]
     rows: dict[str, int]
     notes: tuple[str, ...] = ()
+    data_files: dict[str, str] = field(default_factory=dict)
 
 
 class Writer(Protocol):
@@ -71,6 +83,8 @@ class Writer(Protocol):
 
     modalities: ClassVar[frozenset[str]]
     """What it can hold, of "text" and "image"."""
+    options: ClassVar[dict[str, str]]
+    """The settings it takes from `ExportInfo.options`, each with a sentence for the user."""
 
     def write(self, rows: Iterator[ExportRow], folder: Path, info: ExportInfo) -> Written:
         """Write every row, in order, in bounded memory.
@@ -79,6 +93,7 @@ class Writer(Protocol):
             folder: empty, on the file system of its final place.
 
         Raises:
-            SettingError: the format cannot hold such rows; nothing was written.
+            SettingError: the format cannot hold such rows, or an option is unknown or out of range; nothing was written.
+            WorkError: a row contradicts `info`.
         """
         ...

@@ -1,0 +1,159 @@
+"""Rows to export, and a reader for each format that finds them again."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import tarfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+from PIL import Image
+
+from curate.writers import ExportInfo, ExportRow
+from curate.writers._columns import ColumnTypes
+
+NASTY_LABELS = [
+    "a/b",
+    "a_b",
+    "..",
+    ".",
+    "CON",
+    "con",
+    "nul.txt",
+    "",
+    " ",
+    "é",
+    "e\u0301",
+    "Cat",
+    "cat",
+    "_unlabelled",
+    "x" * 300,
+    "=1+1",
+]
+NASTY_TEXTS = ["", "=HYPERLINK(1)", "+1", "-1", "@x", "\tx", "a,b", 'say "hi"', "line\nbreak\r\n", "'", " x ", "\u2028", "😀"]
+
+
+def picture(color: int, format_: str = "PNG", *, mode: str = "RGB", size: tuple[int, int] = (9, 7)) -> bytes:
+    """An encoded image with a gradient, so that a changed pixel shows."""
+    image = Image.new("L", size)
+    image.putdata([(color * 31 + 7 * i) % 256 for i in range(size[0] * size[1])])
+    file = io.BytesIO()
+    image.convert(mode).save(file, format_)
+    return file.getvalue()
+
+
+def export_row(
+    sample_id: int,
+    *,
+    text: str | None = None,
+    media: bytes | None = None,
+    label: str | None = None,
+    part: str | None = None,
+    **more: Any,
+) -> ExportRow:
+    """A row with the rest filled in; `model` and `seed` make it synthetic."""
+    return ExportRow(
+        sample_id=sample_id,
+        origin="synthetic" if "model" in more else "real",
+        dataset="birds",
+        part=part,
+        label=label,
+        text=text,
+        media=media,
+        suffix=more.pop("suffix", ".png" if media is not None else ""),
+        content_hash=f"hash{sample_id}",
+        locator=f"birds.jsonl line {sample_id}",
+        external_id=more.pop("external_id", None),
+        metadata=more.pop("metadata", {}),
+        **more,
+    )
+
+
+def info_of(rows: Iterable[ExportRow], modality: str, **options: Any) -> ExportInfo:
+    """What the export step says of the rows."""
+    rows = list(rows)
+    types = ColumnTypes()
+    for row in rows:
+        types.add(row.metadata)
+    parts = tuple(dict.fromkeys(row.part for row in rows)) or (None,)
+    labels = tuple(sorted({row.label for row in rows if row.label is not None}))
+    return ExportInfo("birds", modality, parts, labels, types.columns, types.types, options)
+
+
+def read_back(format_: str, folder: Path, info: ExportInfo) -> dict[int, dict[str, Any]]:
+    """Read an export with code that shares nothing with the writer; id → columns, `image` as bytes."""
+    rows = list(_READERS[format_](folder))
+    for row in rows:
+        if format_ == "huggingface" and isinstance(row["label"], int):
+            row["label"] = info.labels[row["label"]]
+    assert len({int(row["id"]) for row in rows}) == len(rows)
+    return {int(row["id"]): row for row in rows}
+
+
+def _parquet(folder: Path) -> Iterable[dict[str, Any]]:
+    for path in sorted(folder.rglob("*.parquet")):
+        for row in pq.read_table(path).to_pylist():
+            if "image" in row:
+                row["image"] = row["image"] and row["image"]["bytes"]
+            yield row
+
+
+def _jsonl(folder: Path) -> Iterable[dict[str, Any]]:
+    for path in sorted(folder.glob("*.jsonl")):
+        for line in path.read_text(encoding="utf-8").split("\n")[:-1]:
+            row = json.loads(line)
+            if row.get("image") is not None:
+                row["image"] = (folder / row["image"]).read_bytes()
+            yield row
+
+
+def _csv(folder: Path) -> Iterable[dict[str, Any]]:
+    for path in sorted(folder.glob("*.csv")):
+        with path.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file, strict=True):
+                found: dict[str, Any] = dict(row)
+                if row.get("image"):
+                    found["image"] = (folder / row["image"]).read_bytes()
+                yield found
+
+
+def _imagefolder(folder: Path) -> Iterable[dict[str, Any]]:
+    for path in sorted(folder.glob("*/metadata.*")):
+        lines = path.suffix == ".jsonl"
+        rows = map(json.loads, path.read_text(encoding="utf-8").splitlines()) if lines else pq.read_table(path).to_pylist()
+        for row in rows:
+            yield row | {"image": (path.parent / row["file_name"]).read_bytes()}
+
+
+def _webdataset(folder: Path) -> Iterable[dict[str, Any]]:
+    for path in sorted(folder.glob("*.tar")):
+        samples: dict[str, dict[str, bytes]] = {}
+        with tarfile.open(path) as tar:
+            for member in tar:
+                key, _, suffix = member.name.partition(".")
+                file = tar.extractfile(member)
+                assert file is not None
+                assert suffix not in samples.setdefault(key, {})
+                samples[key][suffix] = file.read()
+        for members in samples.values():
+            row = json.loads(members.pop("json"))
+            members.pop("cls", None)
+            if "txt" in members:
+                row["text"] = members.pop("txt").decode()
+            if members:
+                (row["image"],) = members.values()
+            yield row
+
+
+_READERS = {
+    "parquet": _parquet,
+    "huggingface": _parquet,
+    "jsonl": _jsonl,
+    "csv": _csv,
+    "imagefolder": _imagefolder,
+    "webdataset": _webdataset,
+}
