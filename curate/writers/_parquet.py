@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -48,14 +49,17 @@ def write_parts(
     """
     layout, outbox = Layout(info), Outbox(info)
     schema, index = _schema(layout, info.labels if classes else None), class_index(info.labels)
-    parts = {part: _Part(folder, outbox.parts[part] if part is not None else whole, schema, shard_bytes) for part in info.parts}
-    for row, _, media, suffix in outbox.take(rows):
-        image = None if media is None else {"bytes": media, "path": sample_name(row.sample_id, suffix)}
-        values = layout.values(row, image)
-        if classes and row.label is not None:
-            values[layout.names.index("label")] = index[row.label]
-        parts[row.part].add(values, size=len(media or b"") + len(row.text or ""))
-    return outbox, {part.name: part.close() for part in parts.values()}
+    parts = {name: _Part(folder, outbox.parts[name] if name is not None else whole, schema, shard_bytes) for name in info.parts}
+    with ExitStack() as stack:
+        for part in parts.values():
+            stack.callback(part.abandon)
+        for row, _, media, suffix in outbox.take(rows):
+            image = None if media is None else {"bytes": media, "path": sample_name(row.sample_id, suffix)}
+            values = layout.values(row, image)
+            if classes and row.label is not None:
+                values[layout.names.index("label")] = index[row.label]
+            parts[row.part].add(values, size=len(media or b"") + len(row.text or ""))
+        return outbox, {part.name: part.close() for part in parts.values()}
 
 
 class _Part:
@@ -84,6 +88,10 @@ class _Part:
         self._flush()
         self._writer.close()
         return self._files
+
+    def abandon(self) -> None:
+        """Let go of the open file; after `close` there is none."""
+        self._writer.close()
 
     def _open(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)

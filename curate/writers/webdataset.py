@@ -10,6 +10,7 @@ import io
 import json
 import tarfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import ClassVar
 
@@ -36,6 +37,24 @@ class WebDatasetWriter:
         size = size_option(info, "shard_size", default=SHARD_BYTES)
         layout, outbox, index = Layout(info), Outbox(info), class_index(info.labels)
         shards = {part: _Shards(folder, outbox.parts[part], size) for part in info.parts}
+        with ExitStack() as stack:
+            for part in shards.values():
+                stack.callback(part.close)
+            self._fill(outbox, rows, shards, layout, index)
+        files = [name for part in shards.values() for name in part.close()]
+        if info.labels:
+            write_new(folder / _LABELS, json.dumps(list(info.labels), ensure_ascii=False, indent=0).encode() + b"\n")
+            files.append(_LABELS)
+        return Written(tuple(sorted(files)), outbox.rows, tuple(outbox.notes()))
+
+    def _fill(
+        self,
+        outbox: Outbox,
+        rows: Iterator[ExportRow],
+        shards: dict[str | None, _Shards],
+        layout: Layout,
+        index: dict[str, int],
+    ) -> None:
         for row, _, media, suffix in outbox.take(rows):
             key = sample_name(row.sample_id, "")
             members = {}
@@ -45,17 +64,12 @@ class WebDatasetWriter:
                 members[".txt"] = row.text.encode()
             if not members:
                 raise WorkError(f"sample {row.sample_id} has neither text nor media")
-            if info.labels:
+            if index:
                 members[".cls"] = str(-1 if row.label is None else index[row.label]).encode()
             values = layout.values(row, None if media is None else key + suffix)
             described = {n: v for n, v in zip(layout.names, values, strict=True) if n != "text"}
             members[".json"] = to_json(described).encode()
             shards[row.part].add(key, members)
-        files = [name for part in shards.values() for name in part.close()]
-        if info.labels:
-            write_new(folder / _LABELS, json.dumps(list(info.labels), ensure_ascii=False, indent=0).encode() + b"\n")
-            files.append(_LABELS)
-        return Written(tuple(sorted(files)), outbox.rows, tuple(outbox.notes()))
 
 
 class _Shards:
@@ -78,7 +92,7 @@ class _Shards:
             self._tar.addfile(member, io.BytesIO(members[suffix]))
 
     def close(self) -> list[str]:
-        """Finish the last tar and return the names of all."""
+        """Finish the last tar and return the names of all; a second call changes nothing."""
         self._tar.close()
         return self._files
 
