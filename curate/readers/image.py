@@ -1,0 +1,33 @@
+"""Image files, passed on as they lie; `inspect_image` of `_image_facts` decodes them when they are ingested."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import BinaryIO, ClassVar, Literal
+
+from curate.errors import BadRecord
+from curate.readers import ReadOptions
+from curate.readers._lines import read_all
+from curate.records import Record, Reject
+
+
+class ImageReader:
+    """Reads PNG, JPEG, WebP, GIF, BMP and TIFF files."""
+
+    suffixes: ClassVar[tuple[str, ...]] = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+    kind: ClassVar[Literal["rows", "text", "image"]] = "image"
+
+    def __init__(self, options: ReadOptions) -> None:
+        self._max_bytes = options.max_record_bytes
+
+    def read(self, stream: BinaryIO) -> Iterator[Record | Reject]:
+        """Yield the one image, located as ""."""
+        try:
+            data = read_all(stream, self._max_bytes)
+        except BadRecord as error:
+            yield Reject("", error.reason, error.detail)
+            return
+        yield Record("", media=data) if data else Reject("", "empty-file")
+
+
+PLUGIN = ImageReader

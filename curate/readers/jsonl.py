@@ -1,0 +1,51 @@
+"""JSON Lines: one object a line. Other values and broken lines are rejects, and the reading goes on behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import BinaryIO, ClassVar, Literal
+
+import orjson
+
+from curate.readers import ReadOptions
+from curate.readers._json_rows import reject_json
+from curate.readers._lines import line_blocks
+from curate.readers._streams import Broken
+from curate.records import Record, Reject
+
+
+class JsonlReader:
+    """Reads JSON Lines, also called NDJSON."""
+
+    suffixes: ClassVar[tuple[str, ...]] = (".jsonl", ".ndjson", ".jsonlines")
+    kind: ClassVar[Literal["rows", "text", "image"]] = "rows"
+
+    def __init__(self, options: ReadOptions) -> None:
+        self._max_bytes = options.max_record_bytes
+
+    def read(self, stream: BinaryIO) -> Iterator[Record | Reject]:
+        """Yield a record a line, located as "line 17"; blank lines are no records."""
+        loads = orjson.loads
+        try:
+            for number, lines in line_blocks(stream, self._max_bytes):
+                if lines is None:
+                    yield Reject(f"line {number}", "too-large", f"more than {self._max_bytes} bytes")
+                    continue
+                for number_here, line in enumerate(lines, number):
+                    try:
+                        value = loads(line)
+                    except orjson.JSONDecodeError as error:
+                        if line.strip():
+                            yield reject_json(f"line {number_here}", line, error)
+                        continue
+                    if type(value) is dict:
+                        yield Record(f"line {number_here}", value)
+                    else:
+                        yield Reject(f"line {number_here}", "not-an-object", line[:200].decode("utf-8", "replace"))
+        except Broken as error:
+            if error.reason != "invalid-utf16":
+                raise
+            yield Reject("", error.reason, error.detail)
+
+
+PLUGIN = JsonlReader

@@ -1,0 +1,16 @@
+"""Markdown and reStructuredText, as text with its marks left in."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from curate.readers.text import TextReader
+
+
+class MarkdownReader(TextReader):
+    """Reads `.md` and its kin."""
+
+    suffixes: ClassVar[tuple[str, ...]] = (".md", ".markdown", ".mdx", ".rst")
+
+
+PLUGIN = MarkdownReader
