@@ -109,7 +109,8 @@ def dataset_card(facts: CardFacts) -> str:
 
 
 def _front_matter(facts: CardFacts) -> dict[str, object]:
-    head: dict[str, object] = {"pretty_name": facts.name}
+    # On one line: a line "---" inside a YAML string would end the head for readers that only look for it.
+    head: dict[str, object] = {"pretty_name": " ".join(facts.name.split())}
     license_ = (facts.license or "").strip()
     if not license_:
         head["license"] = "unknown"
