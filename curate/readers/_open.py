@@ -139,7 +139,7 @@ class _Opened:
 
     def _form(self, name: str) -> Form | str:
         """How a member is opened, or why it is skipped."""
-        if name.startswith("__MACOSX/") or "/._" in name or name.startswith("._"):
+        if name.startswith(("__MACOSX/", "._")) or "/._" in name:
             return "apple-metadata"
         if self._wanted is not None and not self._wanted(name):
             return "excluded"
