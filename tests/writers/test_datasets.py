@@ -65,8 +65,8 @@ def write(format_: str, folder: Path, rows: list[ExportRow], modality: str) -> N
         format=format_,
         info=info,
         written=written,
-        real=len(rows) - 1,
-        synthetic=1,
+        real=len(rows) - drawn,
+        synthetic=drawn,
         created="2026-01-31",
         version="0",
     )
