@@ -1,8 +1,10 @@
 """WebDataset: tar shards `train-000000.tar`, the files of a sample under one key.
 
 `KEY.png` or `KEY.txt` is the content, `KEY.cls` the label's index in `labels.json` (-1 where the sample has none), `KEY.json`
-all columns, null where there is no value (so `datasets`, which infers types from the first few samples, may refuse a set of real
-and synthetic ones: for `datasets` there is the format `huggingface`). The tars hold no time and no owner, so that equal rows give equal files.
+all columns, null where there is no value. The tars hold no time and no owner, so that equal rows give equal files.
+
+`datasets` infers types from the first few samples of a tar, and so refuses a set in which `model` is null at first and a word
+later; the format `huggingface` is for it.
 """
 
 from __future__ import annotations

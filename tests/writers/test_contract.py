@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,7 @@ def text_rows(draw: st.DrawFn) -> list[ExportRow]:
 
 
 @pytest.mark.parametrize("format_", TEXT)
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=20)
 @given(rows=text_rows())
 def test_every_text_row_is_found_again_with_its_label_and_origin(format_: str, rows: list[ExportRow]) -> None:
     info = info_of(rows, "text")
@@ -80,8 +81,6 @@ def test_every_text_row_is_found_again_with_its_label_and_origin(format_: str, r
 @settings(deadline=None, max_examples=15)
 @given(rows=text_rows())
 def test_no_metadata_is_lost(format_: str, rows: list[ExportRow]) -> None:
-    import json
-
     info = info_of(rows, "text")
     with tempfile.TemporaryDirectory() as name:
         export(format_, rows, Path(name), info)
