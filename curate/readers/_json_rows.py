@@ -11,6 +11,9 @@ import orjson
 from curate.readers._lines import some_bytes
 from curate.records import Record, Reject
 
+SPACE = b" \t\r\n"
+"""What JSON calls white space; `bytes.strip` alone takes form feeds too."""
+
 _BLOCK = 2**18
 _RUN = rb'(?:[^"%s]++|"(?:[^"\\]++|\\.)*+")*+(["%s]?)'
 _AT_TOP = re.compile(_RUN % (rb"{}\[\],", rb"{}\[\],"), re.DOTALL)
@@ -42,7 +45,7 @@ def rows_of_array(head: bytes, stream: BinaryIO, max_bytes: int) -> Iterator[Rec
     """
     number = 0
     rest = b""
-    for piece, ended in _pieces(head.lstrip()[1:], stream, max_bytes):
+    for piece, ended in _pieces(head.lstrip(SPACE)[1:], stream, max_bytes):
         if ended:
             rest = piece
             break
@@ -59,7 +62,7 @@ def rows_of_array(head: bytes, stream: BinaryIO, max_bytes: int) -> Iterator[Rec
     else:
         yield Reject("end", "invalid-json", "the array does not end")
         return
-    if rest.strip():
+    if rest.strip(SPACE):
         yield Reject("end", "invalid-json", f"more text behind the array: {rest[:120].decode('utf-8', 'replace').strip()}")
 
 
@@ -88,7 +91,7 @@ def _pieces(buffer: bytes, stream: BinaryIO, max_bytes: int) -> Iterator[tuple[A
                 depth -= 1
             else:
                 piece = buffer[start : pos - 1]
-                if too_large or items or piece.strip() or sign == b"}":
+                if too_large or items or piece.strip(SPACE) or sign == b"}":
                     yield (None if too_large else piece + (b"}" if sign == b"}" else b"")), False
                 yield _rest(buffer[pos:], read), True
                 return
@@ -103,7 +106,7 @@ def _pieces(buffer: bytes, stream: BinaryIO, max_bytes: int) -> Iterator[tuple[A
 
 
 def _rest(behind: bytes, read: Any) -> bytes:
-    while not behind.strip():
+    while not behind.strip(SPACE):
         behind = read(_BLOCK)
         if not behind:
             break

@@ -54,6 +54,14 @@ def _reject(locator: str, error: Broken) -> Reject:
     return Reject(locator, error.reason, error.detail[:200])
 
 
+def _drain(stream: Readable, last: Item | None) -> None:
+    """Read what the reader left, because the checksum stands at the end; not where the whole file was refused already."""
+    if isinstance(last, Reject) and not last.locator:
+        return
+    while stream.read1(BLOCK):
+        pass
+
+
 class _Opened:
     """One source file while it is read: its settings, what its parts may still unpack to, the names it has given out."""
 
@@ -82,9 +90,10 @@ class _Opened:
         elif form.container:
             yield Reject("", "nested-archive", "a zip archive inside a compressed file; unpack it once")
         elif form.reader:
-            yield from self._reader(form.reader).read(cast(BinaryIO, stream))
-            while stream.read1(BLOCK):  # a reader may stop before the end; the checksum stands there
-                pass
+            item: Item | None = None
+            for item in self._reader(form.reader).read(cast(BinaryIO, stream)):
+                yield item
+            _drain(stream, item)
 
     def _tar(self, stream: Stream) -> Iterator[Item]:
         for count, member in enumerate(tar_members(stream)):
@@ -151,6 +160,7 @@ class _Opened:
             return
         if form.codec:
             source = cast(BinaryIO, unpack(cast(Readable, source), form.codec, self._inner))
+        item: Item | None = None
         for item in self._reader(form.reader).read(source):
             locator = f"{name} {item.locator}" if item.locator else name
             if isinstance(item, Record):
@@ -158,8 +168,7 @@ class _Opened:
             else:
                 yield Reject(locator, item.reason, item.excerpt)
         if form.codec:
-            while source.read(BLOCK):
-                pass
+            _drain(cast(Readable, source), item)
 
     def _reader(self, reader: type[Reader]) -> Reader:
         made = self._readers.get(reader)

@@ -10,7 +10,7 @@ import orjson
 
 from curate.errors import BadRecord
 from curate.readers import ReadOptions
-from curate.readers._json_rows import reject_json, row, rows_of_array
+from curate.readers._json_rows import SPACE, reject_json, row, rows_of_array
 from curate.readers._lines import decode, read_all
 from curate.readers._streams import Stream
 from curate.readers.jsonl import JsonlReader
@@ -51,7 +51,7 @@ class JsonReader:
         try:
             value = orjson.loads(data)
         except orjson.JSONDecodeError as error:
-            if data.lstrip()[:1] == b"[":
+            if data.lstrip(SPACE)[:1] == b"[":
                 yield from rows_of_array(data, io.BytesIO(), self._max_bytes)
             elif _is_lines(data):
                 yield from self._lines.read(io.BytesIO(data))
@@ -61,7 +61,7 @@ class JsonReader:
         yield from _rows(value)
 
     def _read_long(self, head: bytes, stream: BinaryIO) -> Iterator[Record | Reject]:
-        if head.lstrip()[:1] == b"[":
+        if head.lstrip(SPACE)[:1] == b"[":
             yield from rows_of_array(head, stream, self._max_bytes)
         elif _is_lines(head):
             yield from self._lines.read(_joined(head, stream))
@@ -88,7 +88,7 @@ def _joined(head: bytes, stream: BinaryIO) -> Any:
 
 def _is_lines(data: bytes) -> bool:
     """Whether the first line is an object of its own and another line follows."""
-    first, newline, _ = data.lstrip().partition(b"\n")
+    first, newline, _ = data.lstrip(SPACE).partition(b"\n")
     if not newline or first[:1] != b"{":
         return False
     try:

@@ -8,7 +8,7 @@ from typing import BinaryIO, ClassVar, Literal
 import orjson
 
 from curate.readers import ReadOptions
-from curate.readers._json_rows import reject_json
+from curate.readers._json_rows import SPACE, reject_json
 from curate.readers._lines import line_blocks
 from curate.readers._streams import Broken
 from curate.records import Record, Reject
@@ -35,7 +35,7 @@ class JsonlReader:
                     try:
                         value = loads(line)
                     except orjson.JSONDecodeError as error:
-                        if line.strip():
+                        if line.strip(SPACE):
                             yield reject_json(f"line {number_here}", line, error)
                         continue
                     if type(value) is dict:
