@@ -1,0 +1,289 @@
+"""Marks texts that share most of their shingles: MinHash bands find candidates, the true Jaccard decides."""
+
+from __future__ import annotations
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from curate.dedupers import MarkOptions, Marks, TextAccess
+from curate.dedupers._runs import first_of_equal
+from curate.dedupers._scratch import Scratch
+from curate.errors import SettingError, WorkError
+from curate.records import Progress
+
+if TYPE_CHECKING:
+    from curate.dedupers._shingles import Shingler
+
+_MOST_PERMUTATIONS = 256
+_WANTED_RECALL = 0.999
+_UNITS = ("auto", "words", "characters")
+_LIMITS = {"ngram": (1, 64), "bands": (1, 1024), "rows": (1, 256), "seed": (0, 2**63 - 1)}
+
+
+def expected_recall(similarity: float, *, bands: int, rows: int) -> float:
+    """The share of pairs of this Jaccard that agree in one band at least: 1 - (1 - s^rows)^bands.
+
+    Source: Leskovec, Rajaraman, Ullman, "Mining of Massive Datasets", section 3.4.2.
+    """
+    return 1 - (1 - similarity**rows) ** bands
+
+
+def choose_bands(threshold: float, *, rows: int | None = None) -> tuple[int, int]:
+    """Choose (bands, rows): the most selective of at most 256 permutations that finds 0.999 of the pairs at the threshold.
+
+    With `rows` given, only the bands are chosen. Where 256 are too few (a threshold under about 0.03), 256 bands of one row.
+    """
+    for candidate in range(_MOST_PERMUTATIONS, 0, -1) if rows is None else (rows,):
+        agree = max(threshold**candidate, 1e-300)
+        bands = 1 if agree >= _WANTED_RECALL else math.ceil(math.log(1 - _WANTED_RECALL) / math.log1p(-agree))
+        if bands * candidate <= _MOST_PERMUTATIONS:
+            return bands, candidate
+    return max(1, _MOST_PERMUTATIONS // (rows or 1)), rows or 1
+
+
+class MinHashDeduper:
+    """Near-duplicates by the Jaccard similarity of shingle sets; `_shingles` states what a shingle is.
+
+    A row is compared only with kept rows that agree with it in a whole band, and stands aside for the most similar of them
+    (the earliest, of equals) if their true Jaccard reaches the threshold. Kept rows are unlike each other, so a huge
+    group costs one comparison a row.
+
+    Args:
+        threshold: lowest Jaccard of duplicates, in (0, 1]; 0.8 unless given.
+        ngram: tokens in a shingle, 5 unless given.
+        bands, rows: signature rows a band; chosen from the threshold for a recall of 0.999 there unless given.
+        seed: of the hash functions.
+        unit: "auto" (words, or characters in scripts without spaces), "words" or "characters".
+
+    Raises:
+        SettingError: a value is out of range, or a setting is not known.
+    """
+
+    modalities: ClassVar[frozenset[str]] = frozenset({"text"})
+    consumes: ClassVar[Literal["hash", "text", "vectors"]] = "text"
+    embedder: ClassVar[str | None] = None
+    measure: ClassVar[str] = "Jaccard of shingles"
+
+    def __init__(self, *, threshold: float | None = None, **settings: Any) -> None:
+        self.threshold = _checked_threshold(0.8 if threshold is None else threshold)
+        unknown = sorted(settings.keys() - {*_LIMITS, "unit"})
+        if unknown:
+            raise SettingError(f"minhash has no setting {unknown[0]!r}", hint="one of: " + ", ".join([*_LIMITS, "unit"]))
+        given = {name: _checked_whole(name, settings[name]) for name in _LIMITS if settings.get(name) is not None}
+        unit = settings.get("unit") or "auto"
+        if unit not in _UNITS:
+            raise SettingError(f"unit must be one of {', '.join(_UNITS)}, got {unit!r}")
+        bands, rows = choose_bands(self.threshold, rows=given.get("rows"))
+        self.settings: dict[str, Any] = {
+            "threshold": self.threshold,
+            "ngram": given.get("ngram", 5),
+            "bands": given.get("bands", bands),
+            "rows": rows,
+            "seed": given.get("seed", 1),
+            "unit": unit,
+        }
+        self.measure = f"Jaccard of {_noun(unit)} {self.settings['ngram']}-grams"  # type: ignore[misc]
+
+    @property
+    def recall(self) -> float:
+        """The expected recall of pairs at the threshold; more similar pairs are missed less."""
+        return expected_recall(self.threshold, bands=self.settings["bands"], rows=self.settings["rows"])
+
+    def sketch(self, texts: pa.LargeStringArray, *, threads: int = 0) -> NDArray[np.uint32]:
+        """Sketch texts: (n, bands + 2) uint32, a hash per band and a 64-bit fingerprint of the shingles in two halves."""
+        from curate.dedupers._shingles import as_texts
+
+        chosen = {name: self.settings[name] for name in ("bands", "rows", "seed")}
+        return self._shingler().sketch(as_texts(texts), **chosen, threads=threads)
+
+    def mark(
+        self,
+        sketches: NDArray[Any],
+        order: NDArray[np.int64],
+        *,
+        settled: int = 0,
+        texts: TextAccess | None = None,
+        options: MarkOptions = MarkOptions(),
+        progress: Progress,
+    ) -> Marks:
+        """Visit the rows of `order` greedily; see `Deduper.mark`.
+
+        Raises:
+            SettingError: `texts` is missing, or the sketches were made with other bands.
+        """
+        bands = self.settings["bands"]
+        if texts is None:
+            raise SettingError("minhash needs the texts, to verify each candidate pair")
+        if sketches.ndim != 2 or sketches.shape[1] != bands + 2 or sketches.dtype != np.uint32:
+            raise SettingError(
+                f"the sketches do not have {bands} bands: {sketches.dtype} {sketches.shape}", hint="sketch again"
+            )
+        order = np.asarray(order, np.int64)
+        prints = np.take(sketches[:, bands], order).astype(np.uint64) << np.uint64(32)
+        prints |= np.take(sketches[:, bands + 1], order)
+        first = first_of_equal(prints)  # (m,) equal shingles everywhere: such a row shares the fate of the first of its kind
+        kinds = np.flatnonzero(first == np.arange(len(order)))  # (k,) positions in `order`
+        with Scratch(options) as scratch:
+            keeper, found, compared = self._visit(
+                sketches, order[kinds], int(np.searchsorted(kinds, settled)), texts, options, scratch, progress
+            )
+            spilled = scratch.note()
+        marks = _spread(len(sketches), order, settled, first, kinds, keeper, found, compared)
+        empty = int((prints == 0).sum())
+        notes = (
+            f"expected recall {self.recall:.4f} at Jaccard {self.threshold:g} ({bands} bands of {self.settings['rows']} rows)",
+        )
+        if empty > 1:
+            notes += (f"{empty} texts have no visible character and count as identical",)
+        return Marks(*marks, notes=notes + spilled)
+
+    def similarity(self, left: Any, right: Any) -> NDArray[np.float32]:
+        """(m,) true Jaccard of the shingle sets of m pairs of texts."""
+        from curate.dedupers._shingles import as_texts
+
+        return self._shingler().jaccard(as_texts(left), as_texts(right)).astype(np.float32)
+
+    def _shingler(self) -> Shingler:
+        from curate.dedupers._shingles import Shingler  # compiling numba's kernels waits until a text is there
+
+        return Shingler(self.settings["ngram"], self.settings["unit"])
+
+    def _visit(
+        self,
+        sketches: NDArray[np.uint32],
+        rows: NDArray[np.int64],
+        settled: int,
+        texts: TextAccess,
+        options: MarkOptions,
+        scratch: Scratch,
+        progress: Progress,
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64], int]:
+        """Find for each of k rows, all of different shingles, the kept one that stands for it (or -1) and their Jaccard."""
+        from curate.dedupers import _kernels as kernels
+        from curate.dedupers._shingles import as_texts, cores
+
+        threads = cores(options.threads)
+        groups, bases, total = _buckets(sketches, rows, self.settings["bands"], settled, threads, scratch, progress)
+        heads = scratch.array(total, np.int32, fill=-1)
+        meeting = np.flatnonzero((groups >= 0).any(axis=1))
+        keeper, found = np.full(len(rows), -1, np.int64), np.ones(len(rows), np.float64)
+        spans = scratch.array((len(rows), 2), np.int64, fill=0)
+        seen = scratch.array(len(rows), np.int32, fill=0)
+        kept, used, compared = scratch.array(2**16, np.uint64), 0, 0
+        shingler = self._shingler()
+        wanted_bytes = min(max(options.memory_bytes // 32, 2**20), 16 * 2**20)
+        progress.start("comparing texts", total=len(meeting))
+        low, step = 0, 256
+        while low < len(meeting):
+            window = meeting[low : low + step]
+            batch = as_texts(texts.take(rows[window]))
+            at = 0
+            for part in shingler.sets(batch, threads=threads):
+                members = window[at : at + len(part.ends) - 1]
+                kept = _with_room(kept, used, int(part.ends[-1]), scratch)
+                state = (groups, bases, heads, kept, spans, used, seen, settled, self.threshold, keeper, found)
+                used, more = kernels.visit(members, part.values, part.ends, *state)
+                compared += more
+                at += len(members)
+            progress.advance(len(window))
+            low += len(window)
+            step = int(min(max(wanted_bytes * len(window) // max(batch.nbytes, 1), 16), 2**16))
+        progress.finish()
+        return keeper, found, compared
+
+
+def _buckets(
+    sketches: NDArray[np.uint32],
+    rows: NDArray[np.int64],
+    bands: int,
+    settled: int,
+    threads: int,
+    scratch: Scratch,
+    progress: Progress,
+) -> tuple[NDArray[np.int32], NDArray[np.int64], int]:
+    """Number the buckets of each band in which a row beyond the settled ones meets another.
+
+    Returns:
+        (k, bands) int32 the bucket of each row in each band, or -1; (bands,) the buckets before each band; their total.
+    """
+    if len(rows) >= 2**31:
+        raise WorkError(f"minhash takes at most {2**31 - 1} different texts at once, got {len(rows)}")
+    groups = scratch.array((len(rows), bands), np.int32, fill=-1)
+    progress.start("grouping by band", total=bands, unit="bands")
+
+    def number(band: int) -> int:
+        keys = np.take(sketches[:, band], rows).astype(np.uint64) << np.uint64(32) | np.arange(len(rows), dtype=np.uint64)
+        keys.sort()
+        row, value = (keys & np.uint64(2**32 - 1)).astype(np.int64), keys >> np.uint64(32)
+        starts = np.flatnonzero(np.concatenate([[True], value[1:] != value[:-1]]))
+        lengths = np.diff(np.append(starts, len(row)))
+        met = (lengths > 1) & (row[starts + lengths - 1] >= settled)  # rows ascend in a bucket
+        chosen = np.repeat(met, lengths)
+        groups[row[chosen], band] = np.repeat(np.arange(met.sum(), dtype=np.int32), lengths[met])
+        return int(met.sum())
+
+    counts: list[int] = []
+    if len(rows):
+        with ThreadPoolExecutor(threads) as pool:
+            for count in pool.map(number, range(bands)):
+                counts.append(count)
+                progress.advance(1)
+    progress.finish()
+    ends = np.cumsum([0, *counts])
+    return groups, ends[:-1], int(ends[-1])
+
+
+def _with_room(kept: NDArray[np.uint64], used: int, more: int, scratch: Scratch) -> NDArray[np.uint64]:
+    """The array itself, or a copy of at least double its size where `more` values do not fit."""
+    if used + more <= len(kept):
+        return kept
+    larger = scratch.array(max(2 * len(kept), used + more), np.uint64)
+    larger[:used] = kept[:used]
+    scratch.release(kept)
+    return larger
+
+
+def _spread(
+    size: int,
+    order: NDArray[np.int64],
+    settled: int,
+    first: NDArray[np.int64],
+    kinds: NDArray[np.int64],
+    keeper: NDArray[np.int64],
+    found: NDArray[np.float64],
+    compared: int,
+) -> tuple[NDArray[np.int64], NDArray[np.float32], int]:
+    """Give each row the keeper of the first of its kind, or that first row itself where it is kept."""
+    kind_of = np.searchsorted(kinds, first)  # (m,)
+    stand_in = np.where(keeper >= 0, kinds[keeper], kinds)[kind_of] if len(kinds) else first
+    aside = (stand_in != np.arange(len(order))) & (np.arange(len(order)) >= settled)
+    stands_for, similarity = np.full(size, -1, np.int64), np.ones(size, np.float32)
+    stands_for[order[aside]] = order[stand_in[aside]]
+    similarity[order[aside]] = found[kind_of[aside]] if len(kinds) else 1
+    copies = int((aside & (first != np.arange(len(order)))).sum())
+    return stands_for, similarity, compared + copies
+
+
+def _checked_threshold(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
+        raise SettingError(f"threshold must be in (0, 1], got {value}", hint="--threshold 0.8")
+    return float(value)
+
+
+def _checked_whole(name: str, value: Any) -> int:
+    low, high = _LIMITS[name]
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise SettingError(f"{name} must be a whole number from {low} to {high}, got {value!r}")
+    return value
+
+
+def _noun(unit: str) -> str:
+    return "character" if unit == "characters" else "word"
+
+
+PLUGIN = MinHashDeduper
