@@ -1,7 +1,8 @@
 """The greedy pass over vectors: each row is compared with the kept rows before it, and kept if none is similar enough.
 
-The kept rows' shortened vectors are multiplied with a block of rows at a time; the tile of upper bounds is scanned by compiled code, and
-only pairs that may reach the threshold are verified. Nothing here decides by a rounded product, so blocks and threads move no mark.
+The kept rows' shortened vectors are multiplied with a block of rows at a time; the tile of upper bounds is scanned by
+compiled code, and only pairs that may reach the threshold are verified. Nothing here decides by a rounded product, so blocks
+and threads move no mark.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class Pass:
         self.kept = np.zeros(len(self.rows), bool)
 
     def in_shards(self, start: int, stop: int, shard: Callable[[int, NDArray[np.float32], NDArray[np.int64]], int]) -> None:
-        """Run `shard(number, best, best_rank)` once a thread on own copies for ranks `start` to `stop`, and merge what they found.
+        """Run `shard(number, best, best_rank)` once a thread on copies of ranks `start` to `stop`, and merge what they found.
 
         The most similar keeper wins and the earliest among equals, so the way the work was dealt out does not show.
         """
@@ -64,7 +65,7 @@ class Pass:
             best[wins], best_rank[wins] = found[wins], found_rank[wins]
 
     def compare(self, start: int, stop: int, keepers: NDArray[np.int64], short_keepers: NDArray[np.float32]) -> None:
-        """Compare ranks `start` to `stop` with kept ranks `keepers` (k,), whose shortened vectors are `short_keepers` (k, w)."""
+        """Compare ranks `start` to `stop` with kept ranks `keepers` (k,), `short_keepers` (k, w) being their short vectors."""
         chosen = np.arange(stop - start)
         rows = self.rows[start:stop]
         block = np.ascontiguousarray(self.short[start:stop])

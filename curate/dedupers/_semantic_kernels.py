@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
+
+Vectors = NDArray[np.float32]
+Rows = NDArray[np.int64]
 
 UNIT_TOLERANCE = 1e-4
 """How far from 1 a vector's length may be."""
@@ -20,7 +24,7 @@ LANE = 64
 
 
 @njit(cache=True, nogil=True)
-def true_cosine(left, right):
+def true_cosine(left: Vectors, right: Vectors) -> np.float32:
     """Cosine of two float32 vectors, summed in float64 in an order that never changes; 0 where one is all zeros."""
     dot0 = dot1 = dot2 = dot3 = 0.0
     left0 = left1 = right0 = right1 = 0.0
@@ -48,7 +52,7 @@ def true_cosine(left, right):
 
 
 @njit(cache=True, nogil=True)
-def true_cosines(left, right):
+def true_cosines(left: Vectors, right: Vectors) -> Vectors:
     """`true_cosine` of each pair of rows; (m, d), (m, d) → (m,) float32."""
     out = np.empty(len(left), np.float32)
     for row in range(len(left)):
@@ -57,7 +61,7 @@ def true_cosines(left, right):
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _rough_dot(left, right):
+def _rough_dot(left: Vectors, right: Vectors) -> np.float32:
     total = np.float32(0.0)
     for at in range(len(left)):
         total += left[at] * right[at]
@@ -65,7 +69,7 @@ def _rough_dot(left, right):
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _largest(lane):
+def _largest(lane: Vectors) -> np.float32:
     top = lane[0]
     for at in range(1, len(lane)):
         top = max(top, lane[at])
@@ -73,8 +77,10 @@ def _largest(lane):
 
 
 @njit(cache=True, nogil=True)
-def _better(vectors, row, keeper, keeper_rank, threshold, best, best_rank, at):
-    """Take `keeper` as the best of row `at` if it is similar enough, and more so than the best so far or as much and earlier."""
+def _better(
+    vectors: Vectors, row: int, keeper: int, keeper_rank: int, threshold: float, best: Vectors, best_rank: Rows, at: int
+) -> int:
+    """Take `keeper` as the best of row `at` if it is similar enough and more so than the best so far (or as much and earlier)."""
     rough = _rough_dot(vectors[row], vectors[keeper])
     if rough < threshold - MARGIN:
         return 0
@@ -87,7 +93,17 @@ def _better(vectors, row, keeper, keeper_rank, threshold, best, best_rank, at):
 
 
 @njit(cache=True, nogil=True)
-def scan(tile, vectors, chosen, rows, keepers, keeper_ranks, threshold, best, best_rank):
+def scan(
+    tile: Vectors,
+    vectors: Vectors,
+    chosen: Rows,
+    rows: Rows,
+    keepers: Rows,
+    keeper_ranks: Rows,
+    threshold: float,
+    best: Vectors,
+    best_rank: Rows,
+) -> int:
     """Go through a tile of upper bounds and verify the pairs that may reach the threshold.
 
     Args:
@@ -121,7 +137,16 @@ def scan(tile, vectors, chosen, rows, keepers, keeper_ranks, threshold, best, be
 
 
 @njit(cache=True, nogil=True)
-def settle(tile, vectors, rows, first_rank, threshold, best, best_rank, kept):
+def settle(
+    tile: Vectors,
+    vectors: Vectors,
+    rows: Rows,
+    first_rank: int,
+    threshold: float,
+    best: Vectors,
+    best_rank: Rows,
+    kept: NDArray[np.bool_],
+) -> int:
     """Decide a block's rows in order: a row that no kept row stands for is kept, and may stand for those after it.
 
     Args:

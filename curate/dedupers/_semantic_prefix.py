@@ -115,6 +115,7 @@ def shorten_all(
     """
     size = len(rows) * rotation.width * 4
     note = None
+    short: NDArray[np.float32]
     if size > memory_bytes // 2:
         note = f"shortened vectors ({size / 2**20:,.0f} MiB) were kept in a file, as the memory limit asks"
         short = np.memmap(folder / "shortened.f32", np.float32, "w+", shape=(len(rows), rotation.width))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from curate.dedupers import Marks, MarkOptions, TextAccess
+from curate.dedupers import MarkOptions, Marks, TextAccess
 from curate.dedupers import _semantic_kernels as kernels
 from curate.dedupers._semantic_cells import PROBES, partitioned_sweep
 from curate.dedupers._semantic_join import Pass
@@ -31,8 +31,8 @@ class Semantic:
     """Marks rows whose cosine to an earlier kept row is at least the threshold.
 
     A row's keeper is the most similar of the kept rows before it, the earliest among equals. The cosine is summed in
-    float64 in a fixed order and rounded to float32; a pair counts if that, as a double, is at least `threshold`. Bit-identical vectors
-    have cosine 1 and are collapsed first.
+    float64 in a fixed order and rounded to float32; a pair counts if that, as a double, is at least `threshold`.
+    Bit-identical vectors have cosine 1 and are collapsed first.
 
     Up to `exact_up_to` distinct vectors every pair with a kept row is considered. Above it rows are partitioned
     (`_semantic_cells`), a few duplicates may be missed, and the report says so.

@@ -1,7 +1,7 @@
 """A BERT encoder over packed tokens: the texts of a batch stand end to end, so that no padding is computed.
 
-Only attention looks at texts one by one; it runs once for each distinct length in the batch, unmasked, as texts come sorted by length.
-The numbers are those of `transformers.BertModel` up to float32 rounding.
+Only attention looks at texts one by one; it runs once for each distinct length in the batch, unmasked, as texts come
+sorted by length. The numbers are those of `transformers.BertModel` up to float32 rounding.
 """
 
 from __future__ import annotations
