@@ -107,25 +107,28 @@ class Catalog:
         return self.execute(statement, parameters).fetchall()
 
     def row(self, statement: str, parameters: Sequence[object] | dict[str, object] = ()) -> tuple[Any, ...] | None:
-        """Run a query for one row."""
-        return self.execute(statement, parameters).fetchone()
+        """Run a query for its first row; the rest is fetched too, because DuckDB wants no answer left half read."""
+        found = self.execute(statement, parameters).fetchall()
+        return found[0] if found else None
 
     def scalar(self, statement: str, parameters: Sequence[object] | dict[str, object] = ()) -> Any:
         """Run a query for one value; None where there is no row."""
         row = self.row(statement, parameters)
         return row[0] if row else None
 
-    def table(self, statement: str, parameters: Sequence[object] | dict[str, object] = ()) -> pa.Table:
+    def table(self, statement: str, parameters: Sequence[object] = ()) -> pa.Table:
         """Run a query and fetch it as one Arrow table."""
-        return self.execute(statement, parameters).to_arrow_table()
+        return self.connection.sql(statement, params=list(parameters) or None).to_arrow_table()
 
-    def stream(
-        self, statement: str, parameters: Sequence[object] | dict[str, object] = (), *, batch_rows: int = 8192
-    ) -> Iterator[pa.RecordBatch]:
-        """Run a query on a cursor of its own and yield its batches, so that others may be run meanwhile."""
+    def reader(self, statement: str, parameters: Sequence[object] = (), *, batch_rows: int = 8192) -> pa.RecordBatchReader:
+        """Run a query whose answer is read as a stream; no other statement may run until it is read."""
+        return self.connection.sql(statement, params=list(parameters) or None).to_arrow_reader(batch_rows)
+
+    def stream(self, statement: str, parameters: Sequence[object] = (), *, batch_rows: int = 8192) -> Iterator[pa.RecordBatch]:
+        """Run a query on a cursor of its own and yield its batches, so that other statements may run meanwhile."""
         cursor = self.connection.cursor()
         try:
-            yield from cursor.execute(statement, parameters or None).to_arrow_reader(batch_rows)
+            yield from cursor.sql(statement, params=list(parameters) or None).to_arrow_reader(batch_rows)
         finally:
             cursor.close()
 

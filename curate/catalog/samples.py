@@ -29,9 +29,10 @@ def identities(catalog: Catalog, source_ids: pa.Table) -> Iterator[pa.RecordBatc
     """Stream (source_id, content_hash) of every sample of some sources."""
     with catalog.given(chosen=source_ids):
         # the registered table must outlive the stream, so the generator holds the block open
-        yield from catalog.execute(
-            "SELECT source_id, content_hash FROM real_samples WHERE source_id IN (SELECT source_id FROM chosen)"
-        ).to_arrow_reader(65536)
+        yield from catalog.reader(
+            "SELECT source_id, content_hash FROM real_samples WHERE source_id IN (SELECT source_id FROM chosen)",
+            batch_rows=65536,
+        )
 
 
 def add(catalog: Catalog, samples: pa.Table) -> None:
@@ -92,3 +93,30 @@ _DIFFERS = (
     "s.label IS DISTINCT FROM n.label OR s.external_id IS DISTINCT FROM n.external_id "
     "OR s.metadata::VARCHAR IS DISTINCT FROM n.metadata::VARCHAR"
 )
+
+
+def by_ids(catalog: Catalog, sample_ids: pa.Table) -> dict[int, Sample]:
+    """Fetch samples by id, of either origin.
+
+    Args:
+        sample_ids: one column, sample_id.
+    """
+    with catalog.given(chosen=sample_ids):
+        rows = catalog.rows(
+            """SELECT sample_id, dataset, modality, label, text, blob, source, locator, state FROM samples
+               WHERE sample_id IN (SELECT sample_id FROM chosen)"""
+        )
+    return {row[0]: Sample(*row) for row in rows}
+
+
+def texts(catalog: Catalog, sample_ids: pa.Table, *, batch_rows: int = 8192) -> Iterator[pa.RecordBatch]:
+    """Stream (sample_id, text) of real samples in the order of the ids that are given, which must rise.
+
+    Args:
+        sample_ids: one column, sample_id.
+    """
+    with catalog.given(chosen=sample_ids):
+        yield from catalog.reader(
+            "SELECT s.sample_id, s.text FROM real_samples s WHERE s.sample_id IN (SELECT sample_id FROM chosen) ORDER BY s.sample_id",
+            batch_rows=batch_rows,
+        )

@@ -241,10 +241,8 @@ def load(
     if not len(ids):
         return ids, matrix
     with catalog.given(wanted=_id_table(ids)):
-        reader = catalog.execute(
-            f"SELECT v.sample_id, v.vector FROM {_table(slug)} v SEMI JOIN wanted USING (sample_id)"
-        ).to_arrow_reader(_READ_ROWS)
-        for batch in reader:
+        statement = f"SELECT v.sample_id, v.vector FROM {_table(slug)} v SEMI JOIN wanted USING (sample_id)"
+        for batch in catalog.reader(statement, batch_rows=_READ_ROWS):
             rows = np.searchsorted(ids, batch["sample_id"].to_numpy())
             matrix[rows] = batch["vector"].flatten().to_numpy().reshape(-1, dimension)
     return ids, matrix

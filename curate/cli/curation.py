@@ -1,9 +1,238 @@
-"""Commands that decide about samples: embed, dedupe, duplicates, restore, drop, split."""
+"""Commands that decide about samples: dedupe, duplicates, restore, drop."""
 
 from __future__ import annotations
 
+import difflib
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
 import typer
+
+from curate.cli._common import JsonOption, WaitOption, WorkspaceOption, YesOption, lines, opened, seconds, show
+
+if TYPE_CHECKING:
+    from curate.catalog.samples import Sample
+    from curate.steps.dedupe import DedupeReport
+    from curate.steps.duplicates import DuplicatesReport, Explanation
+    from curate.steps.restore import VerdictReport
 
 
 def register(app: typer.Typer) -> None:
     """Put the commands on the app."""
+    app.command(epilog="Example: curate dedupe support --method exact --method minhash --threshold minhash=0.8")(dedupe)
+    app.command(epilog="Example: curate duplicates support -n 5")(duplicates)
+    app.command(epilog="Example: curate restore 17")(restore)
+    app.command(epilog="Example: curate drop --where \"length(text) < 10\"")(drop)
+
+
+def dedupe(
+    dataset: Annotated[str | None, typer.Argument(help="The dataset to judge.")] = None,
+    method: Annotated[list[str] | None, typer.Option(help="exact, minhash, semantic or perceptual (repeatable); all that fit by default.")] = None,
+    threshold: Annotated[list[str] | None, typer.Option(metavar="N|METHOD=N", help="Least similarity of near-duplicates (repeatable).")] = None,
+    against: Annotated[str | None, typer.Option(help="Also drop what this other dataset has already.")] = None,
+    keep: Annotated[str, typer.Option(metavar="first|longest|largest", help="Which of several duplicates is kept.")] = "first",
+    embedder: Annotated[str | None, typer.Option(help="Whose vectors the semantic method compares.")] = None,
+    invariant: Annotated[str | None, typer.Option(metavar="flip,rotate", help="Images: find mirrored and turned copies too.")] = None,
+    setting: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="Another setting of a method, such as ngram=7 (repeatable).")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Report, and change nothing.")] = False,
+    restore: Annotated[bool, typer.Option("--restore", help="Take back all that dedupe dropped in the dataset.")] = False,
+    explain: Annotated[int | None, typer.Option(metavar="ID", help="Say why this sample is kept or dropped.")] = None,
+    yes: YesOption = False,
+    workspace: WorkspaceOption = None,
+    wait: WaitOption = 0.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Drop duplicates and near-duplicates; nothing is deleted, and every drop names the kept sample it repeats.
+
+    The verdicts of the last dedupe count: what an earlier one dropped and this one does not comes back.
+    """
+    if explain is not None:
+        _explain(explain, workspace, wait, as_json)
+        return
+    if dataset is None:
+        raise typer.BadParameter("name a dataset", param_hint="DATASET")
+    if restore:
+        from curate.steps.restore import take_back
+
+        with opened(workspace, wait=wait) as ws:
+            show(take_back(ws, dataset), as_json, _describe_verdicts)
+        return
+    from curate.steps.dedupe import dedupe as step
+
+    settings = dict(_setting(pair) for pair in setting or ())
+    if invariant:
+        settings["invariant"] = invariant
+    with opened(workspace, wait=wait) as ws:
+        report = step(
+            ws, dataset, methods=method or (), threshold=_thresholds(threshold or []), against=against, keep=keep,
+            embedder=embedder, settings=settings, dry_run=dry_run, yes=yes,
+        )  # fmt: skip
+    show(report, as_json, _describe_dedupe)
+
+
+def duplicates(
+    dataset: Annotated[str, typer.Argument(help="The dataset whose groups to show.")],
+    groups: Annotated[int, typer.Option("--groups", "-n", min=1, help="How many groups, the largest first.")] = 10,
+    members: Annotated[int, typer.Option(min=1, help="How many dropped samples of each.")] = 5,
+    method: Annotated[str | None, typer.Option(help="Only those that this method found.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Images: where the contact sheet goes.")] = None,
+    workspace: WorkspaceOption = None,
+    wait: WaitOption = 0.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Show groups of duplicates side by side: text with its differences marked, images as a contact sheet (PNG)."""
+    from curate.steps.duplicates import duplicates as step
+
+    with opened(workspace, read_only=True, wait=wait) as ws:
+        report = step(ws, dataset, method=method, limit=groups, members=members, sheet=output)
+    show(report, as_json, _describe_duplicates)
+
+
+def restore(
+    sample_ids: Annotated[list[int], typer.Argument(metavar="ID...", help="Samples to keep whatever they resemble.")],
+    workspace: WorkspaceOption = None,
+    wait: WaitOption = 0.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring dropped samples back, and pin them: no later dedupe drops them again."""
+    from curate.steps.restore import restore as step
+
+    with opened(workspace, wait=wait) as ws:
+        show(step(ws, sample_ids), as_json, _describe_verdicts)
+
+
+def drop(
+    sample_ids: Annotated[list[int] | None, typer.Argument(metavar="ID...", help="Samples to drop.")] = None,
+    where: Annotated[str | None, typer.Option(help="Drop all real samples that this SQL condition over the view `samples` names.")] = None,
+    workspace: WorkspaceOption = None,
+    wait: WaitOption = 0.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Drop samples by hand; they stay in the catalog, and `restore` brings them back."""
+    from curate.steps.restore import drop as step
+
+    with opened(workspace, wait=wait) as ws:
+        show(step(ws, sample_ids or (), where=where), as_json, _describe_verdicts)
+
+
+def _explain(sample_id: int, workspace: Path | None, wait: float, as_json: bool) -> None:
+    from curate.steps.duplicates import explain
+
+    with opened(workspace, read_only=True, wait=wait) as ws:
+        show(explain(ws, sample_id), as_json, _describe_explanation)
+
+
+def _thresholds(given: Sequence[str]) -> float | dict[str, float] | None:
+    named: dict[str, float] = {}
+    plain: float | None = None
+    for item in given:
+        name, _, number = item.rpartition("=")
+        try:
+            value = float(number)
+        except ValueError:
+            raise typer.BadParameter(f"a number or METHOD=NUMBER, got {item!r}", param_hint="--threshold") from None
+        if name:
+            named[name] = value
+        else:
+            plain = value
+    if named and plain is not None:
+        raise typer.BadParameter("give one number for all methods, or one by method", param_hint="--threshold")
+    return named or plain
+
+
+def _setting(pair: str) -> tuple[str, object]:
+    key, equals, value = pair.partition("=")
+    if not equals or not key:
+        raise typer.BadParameter(f"KEY=VALUE, got {pair!r}", param_hint="--setting")
+    for kind in (int, float):
+        try:
+            return key, kind(value)
+        except ValueError:
+            continue
+    return key, value
+
+
+def _describe_dedupe(report: DedupeReport) -> str:
+    would = "would be " if report.dry_run else ""
+    methods = [
+        f"    {name:<11}{report.by_method.get(name, 0):>8,}   {measure}" + (f" ≥ {report.thresholds[name]:g}" if name != "exact" else "")
+        for name, measure in report.measures.items()
+    ]
+    share = f" ({report.dropped / report.samples:.1%})" if report.samples else ""
+    return lines(
+        f"{report.dataset}: {report.samples:,} samples = {report.kept:,} kept + {report.dropped:,} {would}dropped{share}  ({seconds(report.seconds)})",
+        f"  dropped in favour of a kept sample (--keep {report.keep}" + (f", --against {report.against}" if report.against else "") + "):",
+        *methods,
+        f"    by hand    {report.by_method['user']:>8,}" if report.by_method.get("user") else None,
+        f"  groups: {report.groups:,}; the largest has {report.largest_group:,} samples" if report.groups else "  no duplicates were found",
+        f"  since the last dedupe: {report.newly_dropped:,} {would}newly dropped, {report.restored:,} {would}restored",
+        "  more than 90 % of the samples are duplicates: look before you trust it" if report.dropped > 0.9 * report.samples else None,
+        *(f"  note: {note}" for note in report.notes),
+        f"  next: curate duplicates {report.dataset}; curate split {report.dataset}" if report.groups else f"  next: curate split {report.dataset}",
+    )
+
+
+def _describe_verdicts(report: VerdictReport) -> str:
+    verb = {"restore": "restored", "drop": "dropped"}[report.action]
+    same = report.named - report.changed
+    return f"{verb} {report.changed:,} samples" + (f"; {same:,} were so already" if same else "")
+
+
+def _describe_duplicates(report: DuplicatesReport) -> str:
+    if not report.shown:
+        return f"{report.dataset}: no duplicates are recorded\n  next: curate dedupe {report.dataset}"
+    parts = [f"{report.dataset}: {report.groups:,} groups; the {len(report.shown)} largest:"]
+    for group in report.shown:
+        parts.append(f"\n  {group.dropped + 1:,} samples, kept: {_line(group.keeper)}")
+        for member in group.members:
+            shown = _difference(group.keeper.text, member.sample.text) if member.sample.text is not None else member.sample.source
+            parts.append(f"    {member.similarity:.3f} {member.method:<10} {member.sample.sample_id}  {shown}")
+        if group.dropped > len(group.members):
+            parts.append(f"    … and {group.dropped - len(group.members):,} more")
+    if report.sheet:
+        parts.append(f"\n  contact sheet: {report.sheet}")
+    return "\n".join(parts)
+
+
+def _describe_explanation(why: Explanation) -> str:
+    sample = why.sample
+    if why.action != "drop":
+        pinned = " (pinned by a user)" if why.action == "restore" and why.reason == "user" else ""
+        return f"sample {sample.sample_id} is kept{pinned}\n  {_line(sample)}"
+    if why.keeper is None:
+        return f"sample {sample.sample_id} was dropped by hand\n  {_line(sample)}\n  undo: curate restore {sample.sample_id}"
+    shown = _difference(why.keeper.text, sample.text) if sample.text is not None else _line(sample)
+    return lines(
+        f"sample {sample.sample_id} was dropped by {why.reason}: {why.measure} {why.similarity:.4f} ≥ {why.threshold:g}",
+        f"  kept:    {_line(why.keeper)}",
+        f"  dropped: {sample.sample_id}  {shown}",
+        f"  undo: curate restore {sample.sample_id}",
+    )
+
+
+def _line(sample: Sample, width: int = 160) -> str:
+    if sample.text is None:
+        return f"{sample.sample_id}  {sample.locator or sample.source}" + (f"  [{sample.label}]" if sample.label else "")
+    text = " ".join(sample.text.split())
+    return f"{sample.sample_id}  {text[:width]}{'…' if len(text) > width else ''}"
+
+
+def _difference(kept: str | None, dropped: str | None, width: int = 300) -> str:
+    """The dropped text with [-what only the kept one has-] and {+what only it has+}; long equal runs are shortened."""
+    before, after = (re.findall(r"\s+|\w+|[^\w\s]", text or "")[:2000] for text in (kept, dropped))
+    red, green, off = ("\x1b[31m", "\x1b[32m", "\x1b[0m") if sys.stdout.isatty() else ("", "", "")
+    parts = []
+    for kind, i, j, k, m in difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+        if kind == "equal":
+            same = "".join(after[k:m])
+            parts.append(same if len(same) <= 60 else f"{same[:28]} … {same[-28:]}")
+            continue
+        if i < j:
+            parts.append(f"{red}[-{''.join(before[i:j])}-]{off}")
+        if k < m:
+            parts.append(f"{green}{{+{''.join(after[k:m])}+}}{off}")
+    text = re.sub(r"\s+", " ", "".join(parts))
+    return text if len(text) <= width else text[:width] + "…"

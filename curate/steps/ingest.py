@@ -19,9 +19,10 @@ from curate.catalog.datasets import Dataset
 from curate.catalog.sources import Source
 from curate.errors import InputError
 from curate.readers import ReadOptions
+from curate.readers._open import read_file
 from curate.readers._select import Selection
-from curate.readers._sources import SourceFile, expand, read_file
-from curate.records import Record, Reject, Skip
+from curate.readers._sources import SourceFile, expand
+from curate.records import Record, Reject
 from curate.steps._identity import KeyCounter, identity_keys
 from curate.steps._ingest_batch import Batch, SourceState, Tally
 from curate.workspace import Run, Workspace
@@ -105,7 +106,8 @@ def ingest(
     if not found.files:
         skipped = ", ".join(f"{n} {reason}" for reason, n in Counter(s.reason for s in found.skipped).most_common())
         raise InputError(f"nothing to read in {', '.join(map(str, paths))}" + (f" (skipped: {skipped})" if skipped else ""))
-    settings = {"selection": asdict(selection), "options": asdict(options), "include": list(include), "exclude": list(exclude)}
+    fields = {"text": list(text), "label": label, "id": id, "image": image, "label_from": label_from}
+    settings = {"fields": fields, "options": asdict(options), "include": list(include), "exclude": list(exclude)}
     settings_hash = hashlib.sha256(json.dumps([READING_VERSION, settings], sort_keys=True).encode()).hexdigest()
     with workspace.run("ingest", dataset=dataset, settings={"paths": [str(p) for p in paths], **settings}) as run:
         home = datasets.ensure(workspace.catalog, dataset, licence=licence, source=source, notes=notes)
@@ -206,14 +208,7 @@ class _Pass:
             old = self.known.get(str(file.path))
             source = SourceState(old.source_id if old else next(reserve), file)
             batch.open_source(source, begins=True)
-            told = 0
-
-            def on_bytes(position: int) -> None:
-                nonlocal told
-                self.workspace.progress.advance(position - told)
-                told = position
-
-            for item in _guarded(file, self.options, include, exclude, on_bytes):
+            for item in read_file(file.path, self.options, include, exclude, self.workspace.progress.advance):
                 if isinstance(item, Record):
                     batch.add(item, file, self.selection)
                 elif isinstance(item, Reject):
@@ -225,18 +220,7 @@ class _Pass:
                     batch = Batch(self.options, self.update)
                     batch.open_source(source, begins=False)
             batch.close_source()
-            self.workspace.progress.advance(file.size_bytes - told)
             if batch.sources >= BATCH_RECORDS:
                 yield batch
                 batch = Batch(self.options, self.update)
         yield batch
-
-
-def _guarded(
-    file: SourceFile, options: ReadOptions, include: tuple[str, ...], exclude: tuple[str, ...], on_bytes: object
-) -> Iterator[Record | Reject | Skip]:
-    """A file that vanished or may not be read is a reject, not the end of the run."""
-    try:
-        yield from read_file(file, options, include=include, exclude=exclude, on_bytes=on_bytes)
-    except OSError as error:
-        yield Reject("", "unreadable-file", (error.strerror or str(error))[:200])

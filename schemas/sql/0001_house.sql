@@ -115,8 +115,8 @@ CREATE TABLE verdicts (
     verdict_id   BIGINT  PRIMARY KEY DEFAULT nextval('verdict_ids'),
     sample_id    BIGINT  NOT NULL,
     action       VARCHAR NOT NULL CHECK (action IN ('drop', 'restore')),
-    reason       VARCHAR NOT NULL,
-    duplicate_id BIGINT,                  -- the evidence, for a drop by dedupe
+    reason       VARCHAR NOT NULL,        -- the dedupe method, or 'user'; 'dedupe' where a restore is dedupe's own
+    duplicate_id BIGINT,                  -- the evidence, for a drop by dedupe; a copy of a near-duplicate is tied by the latter
     run_id       INTEGER NOT NULL,
     decided_at   TIMESTAMP NOT NULL DEFAULT (now() AT TIME ZONE 'UTC'),
     CHECK (action = 'restore' OR reason = 'user' OR duplicate_id IS NOT NULL)

@@ -1,0 +1,168 @@
+"""What an export reads: its rows in order, and the figures for its card."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+from curate.catalog._connection import Catalog
+from curate.catalog.datasets import Dataset
+from curate.catalog.splits import PARTS, Resolved, Split
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class Drawn(NamedTuple):
+    """A model whose accepted samples may go into an export, and how many it has.
+
+    `is_clean` says that it learned from a version of the exported split, and from no sample that is held out in it.
+    """
+
+    model_id: int
+    name: str
+    family: str
+    trained_on: str
+    samples: int
+    is_clean: bool
+
+
+class Origin(NamedTuple):
+    """How a dataset came to be what it is."""
+
+    read: int
+    rejected: int
+    samples: int
+    kept: int
+    dropped: dict[str, int]
+
+
+def real_rows(catalog: Catalog, what: Resolved, *, batch_rows: int = 1024) -> Iterator[pa.RecordBatch]:
+    """Stream the real rows in the order of their ids.
+
+    Returns:
+        sample_id, part, label, text, blob, content_hash, uri, root, locator, external_id, metadata.
+    """
+    chosen, parameters = _chosen(what)
+    yield from catalog.stream(
+        f"""SELECT s.sample_id, {"m.part" if what.split else "NULL::VARCHAR"} AS part, s.label, s.text, s.blob, s.content_hash,
+                   src.uri, src.root, s.locator, s.external_id, s.metadata::VARCHAR AS metadata
+            FROM {chosen} JOIN sources src USING (source_id) ORDER BY s.sample_id""",
+        parameters,
+        batch_rows=batch_rows,
+    )
+
+
+def real_counts(catalog: Catalog, what: Resolved) -> list[tuple[str | None, str, str | None, int]]:
+    """Count the real rows by (part, modality, label)."""
+    chosen, parameters = _chosen(what)
+    part = "m.part" if what.split else "NULL::VARCHAR"
+    return catalog.rows(f"SELECT {part}, s.modality, s.label, count(*) FROM {chosen} GROUP BY ALL", parameters)
+
+
+def real_metadata(catalog: Catalog, what: Resolved) -> Iterator[pa.RecordBatch]:
+    """Stream the metadata of the real rows that have any."""
+    chosen, parameters = _chosen(what)
+    yield from catalog.stream(
+        f"SELECT s.metadata::VARCHAR AS metadata FROM {chosen} WHERE s.metadata IS NOT NULL", parameters
+    )
+
+
+def drawn_models(catalog: Catalog, split: Split) -> list[Drawn]:
+    """The trained models of a split's dataset, by name, with how many accepted samples each has."""
+    rows = catalog.rows(
+        """SELECT m.model_id, m.name, m.family, d.name || '@' || p.name || ':' || p.version || '/' || m.part, count(s.sample_id),
+                  p.name = ? AND NOT EXISTS (
+                      SELECT 1 FROM split_members learned JOIN split_members held USING (sample_id)
+                      WHERE learned.split_id = m.split_id AND learned.part = m.part AND held.split_id = ? AND held.part <> 'train')
+           FROM models m JOIN splits p USING (split_id) JOIN datasets d ON d.dataset_id = p.dataset_id
+           LEFT JOIN synthetic_samples s ON s.model_id = m.model_id AND s.status = 'accepted'
+           WHERE p.dataset_id = ? GROUP BY m.model_id, m.name, m.family, d.name, p.name, p.version, m.part, m.split_id ORDER BY m.name""",
+        [split.name, split.split_id, split.dataset_id],
+    )
+    return [Drawn(*row) for row in rows]
+
+
+def choose_synthetic(catalog: Catalog, model_ids: list[int], limits: Mapping[str | None, int]) -> None:
+    """Remember the first accepted samples of these models by id, up to a limit for each label, as the table `chosen_synthetic`."""
+    import pyarrow as pa
+
+    table = pa.table(
+        {"label": pa.array(list(limits), pa.string()), "most": pa.array(list(limits.values()), pa.int64())}
+    )
+    models = pa.table({"model_id": pa.array(model_ids, pa.int32())})
+    with catalog.given(label_limits=table, chosen_models=models):
+        catalog.execute(
+            """CREATE OR REPLACE TEMP TABLE chosen_synthetic AS
+               SELECT sample_id FROM (
+                   SELECT s.sample_id, l.most, row_number() OVER (PARTITION BY s.label ORDER BY s.sample_id) AS place
+                   FROM synthetic_samples s JOIN chosen_models USING (model_id)
+                   JOIN label_limits l ON l.label IS NOT DISTINCT FROM s.label
+                   WHERE s.status = 'accepted') WHERE place <= most"""
+        )
+
+
+def synthetic_counts(catalog: Catalog) -> list[tuple[str, str | None, str, int]]:
+    """Count the chosen synthetic rows by (modality, label, model)."""
+    return catalog.rows(
+        """SELECT s.modality, s.label, m.name, count(*) FROM chosen_synthetic JOIN synthetic_samples s USING (sample_id)
+           JOIN models m USING (model_id) GROUP BY ALL"""
+    )
+
+
+def synthetic_batch(catalog: Catalog, after: int, *, batch_rows: int = 1024) -> pa.Table:
+    """The chosen synthetic rows with ids above `after`, in order.
+
+    A cursor of its own would not see the temporary table, so the rows are read in pages.
+
+    Returns:
+        sample_id, label, text, blob, content_hash, draw_index, model, seed, metadata.
+    """
+    return catalog.table(
+        f"""SELECT s.sample_id, s.label, s.text, s.blob, s.content_hash, s.draw_index, m.name AS model, s.seed,
+                  s.metadata::VARCHAR AS metadata
+           FROM chosen_synthetic c JOIN synthetic_samples s USING (sample_id) JOIN models m USING (model_id)
+           WHERE s.sample_id > ? ORDER BY s.sample_id LIMIT {int(batch_rows)}""",
+        [after],
+    )
+
+
+def origin(catalog: Catalog, dataset: Dataset) -> Origin:
+    """Count what was read, rejected, dropped (by method, or "user") and kept of a dataset."""
+    read, rejected = catalog.rows(
+        "SELECT coalesce(sum(read), 0)::BIGINT, coalesce(sum(rejected), 0)::BIGINT FROM sources WHERE dataset_id = ?",
+        [dataset.dataset_id],
+    )[0]
+    total = int(catalog.scalar("SELECT count(*) FROM real_samples WHERE dataset_id = ?", [dataset.dataset_id]))
+    dropped = dict(
+        catalog.rows(
+            """SELECT coalesce(e.method, v.reason), count(*) FROM real_samples s JOIN current_verdicts v USING (sample_id)
+               LEFT JOIN duplicates e USING (duplicate_id) WHERE s.dataset_id = ? AND v.action = 'drop' GROUP BY 1 ORDER BY 1""",
+            [dataset.dataset_id],
+        )
+    )
+    return Origin(int(read), int(rejected), total, total - sum(dropped.values()), dropped)
+
+
+def command(catalog: Catalog, run_id: int) -> str:
+    """The command line of a run."""
+    return str(catalog.scalar("SELECT command FROM runs WHERE run_id = ?", [run_id]))
+
+
+def parts_of(what: Resolved, counted: list[tuple[str | None, str, str | None, int]]) -> tuple[str | None, ...]:
+    """The parts of what is exported, in the order train, validation, test; (None,) without a split."""
+    if what.split is None:
+        return (None,)
+    present = {row[0] for row in counted}
+    return tuple(part for part in PARTS if part in present)
+
+
+def _chosen(what: Resolved) -> tuple[str, list[object]]:
+    if what.split is None:
+        return (
+            """(SELECT * FROM real_samples r WHERE r.dataset_id = ? AND NOT EXISTS (
+                    SELECT 1 FROM current_verdicts v WHERE v.sample_id = r.sample_id AND v.action = 'drop')) s""",
+            [what.dataset.dataset_id],
+        )
+    members = "(SELECT * FROM split_members WHERE split_id = ? AND (? IS NULL OR part = ?)) m"
+    return f"{members} JOIN real_samples s USING (sample_id)", [what.split.split_id, what.part, what.part]

@@ -1,0 +1,171 @@
+"""The distinct contents of a dataset: samples that are byte for byte equal are one content, judged once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from curate.catalog import samples
+from curate.errors import SettingError
+from curate.workspace import Workspace
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+KEEPS = ("first", "longest", "largest")
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """n rows (samples) over u contents; contents are numbered in the order of their first sample's id.
+
+    Attributes:
+        sample_id: (n,) rising.
+        content: (n,) the content of each row.
+        first_row: (u,) the row whose text or vector stands for the content.
+        rank: (n,) place in the order of priority: the row of lower rank is kept before the other.
+        foreign: (n,) the row is another dataset's, which is looked at but not judged.
+        pinned: (n,) a user restored it: it stays, whatever it resembles.
+        banned: (n,) a user dropped it: it stays dropped, and so does what resembles it.
+    """
+
+    sample_id: NDArray[np.int64]
+    content: NDArray[np.int64]
+    first_row: NDArray[np.int64]
+    rank: NDArray[np.int64]
+    foreign: NDArray[np.bool_]
+    pinned: NDArray[np.bool_]
+    banned: NDArray[np.bool_]
+
+    @property
+    def representative_ids(self) -> NDArray[np.int64]:
+        """(u,) the sample whose text or vector stands for each content, rising."""
+        return self.sample_id[self.first_row]
+
+    def keepers(self) -> NDArray[np.int64]:
+        """(u,) the row of each content that is kept if the content is: foreign, banned and pinned rows before all others."""
+        special = np.where(self.foreign, 0, np.where(self.banned, 1, np.where(self.pinned, 2, 3)))
+        order = np.lexsort((self.rank, special, self.content))
+        starts = np.searchsorted(self.content[order], np.arange(len(self.first_row)))
+        return order[starts]
+
+    def settled(self) -> NDArray[np.bool_]:
+        """(u,) whether the content is kept, or stands for what resembles it, whatever it resembles itself."""
+        result = np.zeros(len(self.first_row), dtype=bool)
+        result[self.content[self.foreign | self.pinned | self.banned]] = True
+        return result
+
+
+def distinct_contents(own: pa.Table, other: pa.Table | None, keep: str) -> Contents:
+    """Group the rows of a dataset, and of another that it is compared with, by content.
+
+    Args:
+        own, other: as `verdicts.rows_to_judge` gives them; samples of `other` that are dropped take no part.
+        keep: "first" (lowest id), "longest" or "largest" (most characters or pixels, then most bytes, then the smaller content hash).
+
+    Raises:
+        SettingError: `keep` is another word.
+    """
+    if keep not in KEEPS:
+        raise SettingError(f"--keep is one of {', '.join(KEEPS)}, got {keep!r}")
+    table = own.append_column("foreign", pa.array(np.zeros(own.num_rows, dtype=bool)))
+    if other is not None:
+        standing = other.filter(pc.fill_null(pc.not_equal(other["action"], "drop"), True))
+        table = pa.concat_tables([table, standing.append_column("foreign", pa.array(np.ones(standing.num_rows, dtype=bool)))])
+    table = table.sort_by("sample_id")
+    hashes = table["content_hash"].combine_chunks().dictionary_encode()
+    content = hashes.indices.to_numpy().astype(np.int64)  # numbered in order of appearance, which is id order
+    first_row = np.full(len(hashes.dictionary), -1, dtype=np.int64)
+    first_row[content[::-1]] = np.arange(len(content))[::-1]
+    by_user = pc.fill_null(pc.equal(table["reason"], "user"), False).to_numpy()
+    dropped = pc.fill_null(pc.equal(table["action"], "drop"), False).to_numpy()
+    foreign = table["foreign"].to_numpy()
+    return Contents(
+        sample_id=table["sample_id"].to_numpy(),
+        content=content,
+        first_row=first_row,
+        rank=_ranks(table, keep),
+        foreign=foreign,
+        pinned=by_user & ~dropped & ~foreign,
+        banned=by_user & dropped & ~foreign,
+    )
+
+
+def _ranks(table: pa.Table, keep: str) -> NDArray[np.int64]:
+    if keep == "first":
+        return np.arange(table.num_rows)
+    keys = [("length", "descending"), ("size_bytes", "descending"), ("content_hash", "ascending"), ("sample_id", "ascending")]
+    order = pc.sort_indices(table, sort_keys=keys).to_numpy()
+    rank = np.empty(table.num_rows, dtype=np.int64)
+    rank[order] = np.arange(table.num_rows)
+    return rank
+
+
+class ContentTexts:
+    """The texts of contents by number, in memory or, above a size, in a memory-mapped Arrow file.
+
+    Args:
+        ids: (u,) rising sample ids, one a content.
+        memory_bytes: texts of more bytes than this go to a file under the workspace, removed by `close`.
+    """
+
+    def __init__(self, workspace: Workspace, ids: NDArray[np.int64], memory_bytes: int) -> None:
+        self._file = workspace.folder("indexes", "spill") / f"texts-{id(self):x}.arrow"
+        self._starts: NDArray[np.int64]
+        self._chunks: list[pa.LargeStringArray] = []
+        self._load(workspace, ids, memory_bytes)
+        self._starts = np.r_[0, np.cumsum([len(chunk) for chunk in self._chunks])].astype(np.int64)
+
+    def _load(self, workspace: Workspace, ids: NDArray[np.int64], memory_bytes: int) -> None:
+        held = 0
+        writer: pa.RecordBatchFileWriter | None = None
+        schema = pa.schema([("text", pa.large_string())])
+        for batch in samples.texts(workspace.catalog, pa.table({"sample_id": ids})):
+            texts = batch["text"].cast(pa.large_string())
+            held += texts.nbytes
+            if writer is None and held > memory_bytes:
+                writer = pa.ipc.new_file(str(self._file), schema)
+                for chunk in self._chunks:
+                    writer.write_batch(pa.record_batch([chunk], schema=schema))
+                self._chunks = []
+            if writer is None:
+                self._chunks.append(texts)
+            else:
+                writer.write_batch(pa.record_batch([texts], schema=schema))
+        if writer is not None:
+            writer.close()
+            reader = pa.ipc.open_file(pa.memory_map(str(self._file)))
+            self._chunks = [reader.get_batch(n).column(0) for n in range(reader.num_record_batches)]
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    @property
+    def chunks(self) -> list[pa.LargeStringArray]:
+        """All texts, in order, in pieces."""
+        return self._chunks
+
+    def take(self, rows: NDArray[np.int64]) -> pa.LargeStringArray:
+        """The texts of these contents, in this order; rows may repeat."""
+        if not len(rows):
+            return pa.array([], pa.large_string())
+        if len(self._chunks) == 1:
+            return self._chunks[0].take(pa.array(rows))
+        order = np.argsort(rows, kind="stable")
+        chunk_of = np.searchsorted(self._starts, rows[order], side="right") - 1
+        pieces = []
+        for number in np.unique(chunk_of):
+            inside = rows[order][chunk_of == number] - self._starts[number]
+            pieces.append(self._chunks[number].take(pa.array(inside)))
+        back = np.empty(len(rows), dtype=np.int64)
+        back[order] = np.arange(len(rows))
+        return pa.concat_arrays(pieces).take(pa.array(back))
+
+    def close(self) -> None:
+        """Remove the file, if there is one."""
+        self._chunks = []
+        self._file.unlink(missing_ok=True)
