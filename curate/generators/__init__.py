@@ -1,19 +1,19 @@
 """Generators learn from one part of a frozen split and draw labelled samples.
 
-A generator plug-in (`curate/generators/<name>.py`, `PLUGIN = TheClass`) keeps the `Generator` contract; what it leaves behind is a
-model folder, which `load_model` opens as a `Model`:
+A generator plug-in (`curate/generators/<name>.py`, `PLUGIN = TheClass`) keeps the `Generator` contract; what it leaves behind
+is a model folder, which `load_model` opens as a `Model`:
 
     model.safetensors        the weights (or `adapter_model.safetensors`, where only an adapter was trained)
-    config.json              under "curate": plug-in name, settings, labels, what a draw needs; beside it what other libraries read
-    training.json            the FitReport, and the digest of the examples
+    config.json              under "curate": plug-in name, settings, labels, what a draw needs; beside it what other libraries
+    read training.json            the FitReport, and the digest of the examples
     README.md                the model card
     tokenizer.json …         text models only
     checkpoint.safetensors   only while training is not finished
 
-The laws. `fit` in a folder that holds an unfinished training goes on with it, and on a CPU ends in the same weights, bit for bit, as an
-undisturbed run; in a finished folder it returns the report and does nothing. `draw` gives each request its own random stream, seeded
-by the request alone: the bytes of a draw depend on the model, the label, the seed and the draw settings, not on what
-else is drawn or in which order. `config.json` is written last: a folder that has one is a finished model.
+The laws. `fit` in a folder that holds an unfinished training goes on with it, and on a CPU ends in the same weights, bit for
+bit, as an undisturbed run; in a finished folder it returns the report and does nothing. `draw` gives each request its own
+random stream, seeded by the request alone: the bytes of a draw depend on the model, the label, the seed and the draw settings,
+not on what else is drawn or in which order. `config.json` is written last: a folder that has one is a finished model.
 """
 
 from __future__ import annotations
@@ -87,6 +87,23 @@ class Examples:
     def name(self, row: int) -> str:
         """Say which sample a row is, for a message."""
         return f"sample {self.ids[row]}" if self.ids else f"row {row}"
+
+    def take(self, rows: Sequence[int]) -> Examples:
+        """Some of the rows, in this order."""
+        media = self.media
+        return Examples(
+            labels=[self.labels[row] for row in rows],
+            texts=None if self.texts is None else [self.texts[row] for row in rows],
+            pixels=None if self.pixels is None else self.pixels[list(rows)],
+            media=None if media is None else lambda row: media(rows[row]),
+            ids=[self.ids[row] for row in rows] if self.ids else (),
+        )
+
+    def spread(self, limit: int) -> Examples:
+        """At most `limit` rows, evenly spaced; all of them where it is 0."""
+        if not limit or limit >= len(self):
+            return self
+        return self.take([i * len(self) // limit for i in range(limit)])
 
     @cached_property
     def classes(self) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 """The training loop that all generators share.
 
-Everything random is a function of the seed and the step, so a run that goes on from a checkpoint repeats what an undisturbed one
-does. The loop runs under accelerate: one CPU, one GPU, or the processes of the user's own `accelerate launch`, each of which
-takes every n-th row of the same global batch.
+Everything random is a function of the seed and the step, so a run that goes on from a checkpoint repeats what an undisturbed
+one does. The loop runs under accelerate: one CPU, one GPU, or the processes of the user's own `accelerate launch`, each of
+which takes every n-th row of the same global batch.
 """
 
 from __future__ import annotations

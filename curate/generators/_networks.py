@@ -1,4 +1,4 @@
-"""The networks of the image generator: diffusers' UNet, on pixels or on unshuffled pixels, and a residual MLP for tiny images."""
+"""The networks of the image generator: diffusers' UNet, on plain or unshuffled pixels, and a residual MLP for tiny images."""
 
 from __future__ import annotations
 

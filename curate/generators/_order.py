@@ -18,8 +18,8 @@ class Order:
         rows: how many rows there are.
         batch: rows a step; more than there are is allowed.
         seed: of the shuffles.
-        lengths: (rows,) cost of each row; given, rows of like cost share a batch: each stretch of 16 batches is sorted by cost, and
-            its batches are shuffled again.
+        lengths: (rows,) cost of each row; given, rows of like cost share a batch: each stretch of 16 batches is sorted by
+            cost, and its batches are shuffled again.
     """
 
     def __init__(self, rows: int, batch: int, seed: int, *, lengths: NDArray[np.int64] | None = None) -> None:

@@ -93,8 +93,8 @@ class Diffusion:
 
     Source: Ho et al. 2020 (arXiv:2006.11239, eq. 4 and 14; linear schedule: section 4); cosine schedule: Nichol & Dhariwal 2021
     (arXiv:2102.09672, eq. 17); velocity v = √ā·e − √(1−ā)·x: Salimans & Ho 2022 (arXiv:2202.00512, appendix D).
-    A draw follows dy/du = (y − D(y; u)) / u with y = x_t / √ā and u = √((1−ā)/ā), from large u to 0 (Karras et al. 2022, eq. 3 and 5),
-    where D, the clean image that the network believes in, is held in [−1, 1] as DDPM's own sampler does.
+    A draw follows dy/du = (y − D(y; u)) / u with y = x_t / √ā and u = √((1−ā)/ā), from large u to 0 (Karras et al. 2022, eq. 3
+    and 5), where D, the clean image that the network believes in, is held in [−1, 1] as DDPM's own sampler does.
     """
 
     def __init__(self, *, velocity: bool, schedule: str) -> None:
@@ -148,7 +148,7 @@ Slope = Callable[[Tensor, float], Tensor]
 
 
 def euler(slope: Slope, y: Tensor, grid: list[float]) -> Tensor:
-    """Euler's rule, one evaluation a step; on a DDPM path this is DDIM with η = 0 (Song et al. 2021, arXiv:2010.02502, eq. 13)."""
+    """Euler's rule; on a DDPM path this is DDIM with η = 0 (Song et al. 2021, arXiv:2010.02502, eq. 13)."""
     for here, there in pairwise(grid):
         y = y + (there - here) * slope(y, here)
     return y

@@ -1,9 +1,9 @@
 """Images in and out: decoding to one resolution, the network's range of numbers, and PNG files.
 
-The rules for size. The resolution is the commonest one in the part, made smaller, with its proportions kept, until the longer side is
-at most `max_side`. An image of another size is scaled (Lanczos) so that it fits inside, and centred; what is left over repeats the
-image's own edge. Where the network needs sides that divide by `multiple`, the array is padded at the bottom and right in the same
-way, and draws are cut back: what is drawn has the training resolution.
+The rules for size. The resolution is the commonest one in the part, made smaller, with its proportions kept, until the longer
+side is at most `max_side`. An image of another size is scaled (Lanczos) so that it fits inside, and centred; what is left over
+repeats the image's own edge. Where the network needs sides that divide by `multiple`, the array is padded at the bottom and
+right in the same way, and draws are cut back: what is drawn has the training resolution.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from curate.errors import BadRecord, SettingError
 from curate.generators import Examples
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
+    from PIL import Image as Pillow
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 
@@ -72,7 +72,7 @@ def stack(examples: Examples, frame: Frame) -> tuple[NDArray[np.uint8], int]:
     return out, scaled
 
 
-def decode(examples: Examples, row: int) -> Image:
+def decode(examples: Examples, row: int) -> Pillow.Image:
     """Decode one encoded image; a palette becomes RGB and transparency is laid on white.
 
     Raises:
@@ -82,11 +82,11 @@ def decode(examples: Examples, row: int) -> Image:
 
     assert examples.media is not None
     try:
-        image = Image.open(io.BytesIO(examples.media(row)), formats=FORMATS)
-        image.load()
+        opened = Image.open(io.BytesIO(examples.media(row)), formats=FORMATS)
+        opened.load()
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise BadRecord("undecodable-image", f"{examples.name(row)}: {error}") from None
-    image = ImageOps.exif_transpose(image)
+    image: Image.Image = ImageOps.exif_transpose(opened)
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         layer = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")
@@ -108,7 +108,7 @@ def encode_png(pixels: NDArray[np.uint8]) -> bytes:
     return out.getvalue()
 
 
-def _images(examples: Examples) -> Iterator[Image]:
+def _images(examples: Examples) -> Iterator[Pillow.Image]:
     from PIL import Image
 
     if examples.pixels is None:
@@ -121,7 +121,7 @@ def _images(examples: Examples) -> Iterator[Image]:
         yield Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
 
 
-def _fit(image: Image, frame: Frame) -> NDArray[np.uint8]:
+def _fit(image: Pillow.Image, frame: Frame) -> NDArray[np.uint8]:
     from PIL import Image
 
     image = image.convert("L" if frame.channels == 1 else "RGB")

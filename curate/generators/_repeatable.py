@@ -7,6 +7,7 @@ fixed size, a power of two, on a number of threads that is a power of two, and b
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -103,3 +104,8 @@ def check_draw_settings(settings: dict[str, Any], known: dict[str, Any]) -> None
         value = settings[name]
         if not isinstance(value, int) or value < 1 or value & (value - 1):
             raise SettingError(f"{name} must be a power of two, got {value!r}")
+
+
+def is_main_process() -> bool:
+    """Whether this is the process that writes, of those that `accelerate launch` started; alone it always is."""
+    return int(os.environ.get("RANK", "0")) == 0

@@ -88,7 +88,7 @@ def require(settings: object, name: str, holds: bool, what: str) -> None:
 
 
 def check_types(settings: Any) -> None:
-    """Raise SettingError where a dataclass's value is not of its field's type; JSON's lists stand for tuples, ints for floats."""
+    """Raise SettingError where a dataclass's value is not of its field's type; JSON's lists stand for tuples."""
     hints = typing.get_type_hints(type(settings))
     for item in dataclasses.fields(settings):
         value = getattr(settings, item.name)

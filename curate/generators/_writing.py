@@ -12,6 +12,7 @@ from curate.errors import SettingError, WorkError
 from curate.generators import CurveRow, FitReport
 from curate.generators._artifacts import write_bytes, write_json, write_tensors
 from curate.generators._loop import finish
+from curate.generators._repeatable import is_main_process
 from curate.generators._settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -39,9 +40,7 @@ def write_model(
         tensors: the weights; None where the plug-in has written them.
         outer: keys of config.json that other libraries read, beside "curate".
     """
-    from accelerate import PartialState
-
-    if PartialState._shared_state and not PartialState().is_main_process:
+    if not is_main_process():
         return
     if tensors is not None:
         write_tensors(folder / "model.safetensors", tensors)
@@ -66,7 +65,8 @@ def already_done(folder: Path, fingerprint: str) -> FitReport | None:
         found = json.loads(path.read_text(encoding="utf-8"))
         known = found.pop("fingerprint")
         rows = tuple(CurveRow(**row) for row in found.pop("curve"))
-        report = FitReport(curve=rows, **{key: tuple(v) if isinstance(v, list) else v for key, v in found.items()})
+        rest: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in found.items()}
+        report = FitReport(curve=rows, **rest)
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise WorkError(f"{path} is damaged ({error})", hint=f"delete {folder} and train again") from None
     if known != fingerprint:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from curate.errors import InputError, SettingError
-from curate.generators import DrawRequest, Drawn, Estimate, Examples, FitOptions, FitReport, read_config
+from curate.generators import Drawn, DrawRequest, Estimate, Examples, FitOptions, FitReport, read_config
 from curate.generators._artifacts import read_tensors
 from curate.generators._loop import Batch, estimate
 from curate.generators._loop import train as run_training
@@ -92,7 +92,7 @@ TINY = DiffusionSettings(
     widths=(384,),
     layers=4,
     max_side=16,
-    steps=1200,
+    steps=800,
     batch_size=256,
     learning_rate=2e-3,
     schedule="one-cycle",
@@ -144,8 +144,8 @@ class Diffusion:
 
     def estimate(self, train: Examples, *, options: FitOptions = FitOptions()) -> Estimate:
         """Time a few steps on at most 1,024 of these examples."""
-        few = _head(train, 1024)
-        return estimate(lambda: _ImageTask(self.settings, few, _head(few, 1)), self.settings, options)
+        few = train.spread(1024)
+        return estimate(lambda: _ImageTask(self.settings, few, few.spread(1)), self.settings, options)
 
     def fit(
         self,
@@ -363,7 +363,7 @@ class _ImageTask:
         """(n, C, H, W) uint8 padded for the network, and (n,) label numbers."""
         limit = self.settings.validation_limit if what == "validation" else 0
         if limit and len(examples) > limit:
-            examples = _spread(examples, limit)
+            examples = examples.spread(limit)
             self.notes.append(f"validation used {limit} images, evenly spaced")
         pixels, scaled = stack(examples, self.frame)
         if scaled:
@@ -379,26 +379,6 @@ class _ImageTask:
 def _to_unit(pixels: Tensor) -> Tensor:
     """uint8 to float32 in [−1, 1]."""
     return pixels.float() / 127.5 - 1
-
-
-def _spread(examples: Examples, count: int) -> Examples:
-    rows = [i * len(examples) // count for i in range(count)]
-    return _take(examples, rows)
-
-
-def _head(examples: Examples, count: int) -> Examples:
-    return _take(examples, list(range(min(count, len(examples)))))
-
-
-def _take(examples: Examples, rows: list[int]) -> Examples:
-    media = examples.media
-    return Examples(
-        labels=[examples.labels[row] for row in rows],
-        texts=None if examples.texts is None else [examples.texts[row] for row in rows],
-        pixels=None if examples.pixels is None else examples.pixels[rows],
-        media=None if media is None else lambda row: media(rows[row]),
-        ids=[examples.ids[row] for row in rows] if examples.ids else (),
-    )
 
 
 PLUGIN = Diffusion
