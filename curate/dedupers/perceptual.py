@@ -1,0 +1,178 @@
+"""Finds pictures that show the same thing in the same way: resized, recompressed, cropped, relit, marked."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from curate.dedupers import MarkOptions, Marks, TextAccess
+from curate.dedupers._perceptual_codes import CROPS, REACH, codes, near
+from curate.dedupers._perceptual_measure import WIDTH, Tables, measure, pose, tables
+from curate.errors import SettingError
+from curate.records import Progress
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_BLOCK = 2048
+_RECALL = f"pairs are looked for among codes at most {REACH} bits apart"
+_POSES = {"flip": ((True, 0),), "rotate": ((False, 1), (False, 2), (False, 3))}
+
+
+class Perceptual:
+    """Aligned correlation of perceptual vectors.
+
+    Candidates are pairs whose 64-bit codes lie near each other, whole against whole or against a crop; each is verified by
+    correlating the whitened thumbnails, over small crops of either and over all places a watermark may hide.
+
+    Args:
+        threshold: lowest measure of a duplicate, in (0, 1].
+        invariant: what counts as the same picture, joined by commas: "flip" (left to right), "rotate" (quarter turns), or "".
+    """
+
+    modalities: ClassVar[frozenset[str]] = frozenset({"image"})
+    consumes: ClassVar[Literal["hash", "text", "vectors"]] = "vectors"
+    embedder: ClassVar[str | None] = "perceptual"
+    measure: ClassVar[str] = "aligned correlation of whitened thumbnails"
+
+    def __init__(self, *, threshold: float | None = None, invariant: str = "", **settings: Any) -> None:
+        if settings:
+            unknown = ", ".join(sorted(settings))
+            raise SettingError(f"the perceptual deduper has no setting {unknown}", hint="it has threshold and invariant")
+        self.threshold = 0.8 if threshold is None else threshold
+        if not 0 < self.threshold <= 1:
+            raise SettingError(f"threshold must be in (0, 1], got {self.threshold}", hint="--threshold 0.8")
+        asked = {word.strip() for word in invariant.split(",") if word.strip()}
+        if asked - _POSES.keys():
+            raise SettingError(f"invariant knows flip and rotate, got {invariant!r}", hint="--invariant flip,rotate")
+        self.settings: dict[str, Any] = {"threshold": self.threshold, "invariant": ",".join(sorted(asked))}
+        turns = range(4) if "rotate" in asked else range(1)
+        self._poses = [(mirror, turn) for mirror in (False, True)[: 1 + ("flip" in asked)] for turn in turns]
+
+    def sketch(self, texts: pa.LargeStringArray) -> NDArray[Any]:
+        """Refuse: the embedder's vectors are the sketches."""
+        raise SettingError("the perceptual deduper compares vectors, not texts", hint="embed the images first: curate embed")
+
+    def mark(
+        self,
+        sketches: NDArray[Any],
+        order: NDArray[np.int64],
+        *,
+        settled: int = 0,
+        texts: TextAccess | None = None,
+        options: MarkOptions = MarkOptions(),
+        progress: Progress,
+    ) -> Marks:
+        """Point each near-duplicate at the most similar kept row before it; see `Deduper`."""
+        _check(sketches)
+        threads = options.threads or os.cpu_count() or 1
+        stands_for, similarity = np.full(len(sketches), -1, np.int64), np.ones(len(sketches), np.float32)
+        table = tables()
+        own, posed = self._codes(sketches, order, table)
+        kept, count, compared = np.empty(len(order), np.int64), settled, 0  # positions in `order`
+        kept[:settled] = np.arange(settled)
+        progress.start("comparing", total=len(order) - settled, unit="images")
+        with ThreadPoolExecutor(threads) as pool:
+            for start in range(settled, len(order), _BLOCK):
+                block = np.arange(start, min(start + _BLOCK, len(order)))
+                vectors = np.ascontiguousarray(sketches[order[block]], np.float32)
+                turned = np.stack([pose(vectors, *p) for p in self._poses], axis=1)
+                best, keeper = np.full(len(block), -1, np.float32), np.full(len(block), -1, np.int64)
+                held = kept[:count]
+
+                def against_kept(part: NDArray[np.int64]) -> int:
+                    return _scan(part, turned, posed[block], held, own, sketches, order, table, best, keeper)  # noqa: B023
+
+                compared += sum(pool.map(against_kept, np.array_split(np.arange(len(block)), 8 * threads)))
+                added, pairs = _settle(turned, posed[block], own[block], table, self.threshold, best, keeper, start)
+                compared += pairs
+                kept[count : count + len(added)] = added
+                count += len(added)
+                marked = np.flatnonzero(keeper >= 0)
+                stands_for[order[block[marked]]] = order[keeper[marked]]
+                similarity[order[block[marked]]] = best[marked]
+                progress.advance(len(block))
+        progress.finish()
+        return Marks(stands_for, similarity, compared, notes=(_RECALL,))
+
+    def _codes(
+        self, sketches: NDArray[Any], order: NDArray[np.int64], table: Tables
+    ) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+        """Codes of the rows as they are, (m, crops), and in every pose, (m, poses, crops)."""
+        posed = np.empty((len(order), len(self._poses), len(CROPS)), np.uint64)
+        for start in range(0, len(order), _BLOCK):
+            vectors = np.ascontiguousarray(sketches[order[start : start + _BLOCK]], np.float32)
+            for number, (mirror, turn) in enumerate(self._poses):
+                posed[start : start + len(vectors), number] = codes(pose(vectors, mirror, turn), table)
+        return np.ascontiguousarray(posed[:, 0]), posed
+
+    def similarity(self, left: Any, right: Any) -> NDArray[np.float32]:
+        """The measure of m pairs of vectors, over the poses that `invariant` names."""
+        _check(left)
+        _check(right)
+        turned = np.stack([pose(np.asarray(left, np.float32), *p) for p in self._poses], axis=1)
+        out = np.empty(len(left), np.float32)
+        _pairs(np.ascontiguousarray(right, np.float32), turned, tables(), out)
+        return out
+
+
+def _check(vectors: NDArray[Any]) -> None:
+    if vectors.ndim != 2 or vectors.shape[1] != WIDTH:
+        raise SettingError(
+            f"the perceptual deduper needs perceptual vectors of width {WIDTH}, got an array of shape {vectors.shape}",
+            hint="embed the images first: curate embed --embedder perceptual",
+        )
+
+
+@njit(cache=True, nogil=True)
+def _near_posed(posed, own):  # type: ignore[no-untyped-def]
+    for number in range(posed.shape[0]):
+        if near(posed[number], own, REACH):
+            return True
+    return False
+
+
+@njit(cache=True, nogil=True)
+def _scan(part, turned, posed, held, own, sketches, order, table, best, keeper):  # type: ignore[no-untyped-def]
+    """Best kept row before the block for each row of `part`; returns how many pairs were measured."""
+    compared = 0
+    for row in part:
+        for position in held:
+            if best[row] < 1 and _near_posed(posed[row], own[position]):
+                compared += 1
+                c = measure(turned[row, 0], sketches[order[position]], turned[row], table)
+                if c > best[row]:
+                    best[row], keeper[row] = c, position
+    return compared
+
+
+@njit(cache=True, nogil=True)
+def _settle(turned, posed, own, table, threshold, best, keeper, start):  # type: ignore[no-untyped-def]
+    """Visit the block's rows in order: compare with the block's kept ones, then mark or keep."""
+    added, count, compared = np.empty(len(turned), np.int64), 0, 0
+    for row in range(len(turned)):
+        for earlier in added[:count]:
+            if best[row] < 1 and _near_posed(posed[row], own[earlier]):
+                compared += 1
+                c = measure(turned[row, 0], turned[earlier, 0], turned[row], table)
+                if c > best[row]:
+                    best[row], keeper[row] = c, earlier + start
+        if best[row] < threshold:
+            keeper[row] = -1
+            added[count] = row
+            count += 1
+    return added[:count] + start, compared
+
+
+@njit(cache=True, nogil=True)
+def _pairs(right, turned, table, out):  # type: ignore[no-untyped-def]
+    for row in range(len(right)):
+        out[row] = measure(turned[row, 0], right[row], turned[row], table)
+
+
+PLUGIN = Perceptual
