@@ -63,9 +63,7 @@ def real_counts(catalog: Catalog, what: Resolved) -> list[tuple[str | None, str,
 def real_metadata(catalog: Catalog, what: Resolved) -> Iterator[pa.RecordBatch]:
     """Stream the metadata of the real rows that have any."""
     chosen, parameters = _chosen(what)
-    yield from catalog.stream(
-        f"SELECT s.metadata::VARCHAR AS metadata FROM {chosen} WHERE s.metadata IS NOT NULL", parameters
-    )
+    yield from catalog.stream(f"SELECT s.metadata::VARCHAR AS metadata FROM {chosen} WHERE s.metadata IS NOT NULL", parameters)
 
 
 def drawn_models(catalog: Catalog, split: Split) -> list[Drawn]:
@@ -87,9 +85,7 @@ def choose_synthetic(catalog: Catalog, model_ids: list[int], limits: Mapping[str
     """Remember the first accepted samples of these models by id, up to a limit for each label, as the table `chosen_synthetic`."""
     import pyarrow as pa
 
-    table = pa.table(
-        {"label": pa.array(list(limits), pa.string()), "most": pa.array(list(limits.values()), pa.int64())}
-    )
+    table = pa.table({"label": pa.array(list(limits), pa.string()), "most": pa.array(list(limits.values()), pa.int64())})
     models = pa.table({"model_id": pa.array(model_ids, pa.int32())})
     with catalog.given(label_limits=table, chosen_models=models):
         catalog.execute(

@@ -244,7 +244,8 @@ _SELECT = """SELECT split_id, dataset_id, d.name, p.name, version, recipe, seed,
 
 
 def _split(row: tuple[Any, ...]) -> Split:
-    return Split(*row[:5], json.loads(row[5]), *row[6:])
+    split_id, dataset_id, dataset, name, version, recipe, seed, digest, members, run_id = row
+    return Split(split_id, dataset_id, dataset, name, version, json.loads(recipe), seed, digest, members, run_id)
 
 
 def _value(field: str | None) -> str:

@@ -164,8 +164,8 @@ def test_no_group_crosses_and_nobody_moves_when_data_is_added(tmp_path_factory, 
     with open_workspace(create_workspace(folder / "ws")) as workspace:
         put(workspace, data)
         ids = ids_by_text(workspace)
-        for a, b, drop in alike:
-            a, b = ids.get(f"tale {a}"), ids.get(f"tale {b}")
+        for left, right, drop in alike:
+            a, b = ids.get(f"tale {left}"), ids.get(f"tale {right}")
             if a and b and a != b:
                 found_alike(workspace, a, b, drop=drop)
         kept = workspace.catalog.scalar("SELECT count(*) FROM curated")
