@@ -135,12 +135,11 @@ class MinHashDeduper:
             spilled = scratch.note()
         marks = _spread(len(sketches), order, settled, first, kinds, keeper, found, compared)
         empty = int((prints == 0).sum())
-        notes = (
-            f"expected recall {self.recall:.4f} at Jaccard {self.threshold:g} ({bands} bands of {self.settings['rows']} rows)",
-        )
+        shape = f"{bands} bands of {self.settings['rows']} rows"
+        notes = [f"expected recall {self.recall:.4f} of pairs at Jaccard {self.threshold:g} ({shape})", *spilled]
         if empty > 1:
-            notes += (f"{empty} texts have no visible character and count as identical",)
-        return Marks(*marks, notes=notes + spilled)
+            notes.append(f"{empty} texts have no visible character and count as identical")
+        return Marks(*marks, notes=tuple(notes))
 
     def similarity(self, left: Any, right: Any) -> NDArray[np.float32]:
         """(m,) true Jaccard of the shingle sets of m pairs of texts."""

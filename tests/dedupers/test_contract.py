@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,9 +12,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from PIL import Image
 
 from curate import plugins
 from curate.dedupers import MarkOptions, Marks
+from curate.embedders import EmbedderOptions
 from curate.errors import SettingError
 from curate.records import SILENT
 
@@ -61,10 +64,32 @@ def some_vectors(rng: np.random.Generator, rows: int, width: int = 64) -> np.nda
     return made / np.float32(np.sqrt(width))
 
 
+def some_pictures(rng: np.random.Generator, rows: int) -> np.ndarray:
+    """Vectors of random blots, of which more than half are others made darker or scaled."""
+    made: list[Image.Image] = []
+    for _ in range(rows):
+        if made and rng.random() < 0.6:
+            picture = made[rng.integers(len(made))]
+            picture = [picture.point(lambda value: int(value * 0.8)), picture.resize((80, 80)), picture][rng.integers(3)]
+        else:
+            blots = rng.integers(0, 256, (8, 8, 3), np.uint8)
+            picture = Image.fromarray(blots).resize((96, 96), Image.Resampling.BICUBIC)
+        made.append(picture)
+    embedder = plugins.load("embedders", "perceptual")(EmbedderOptions(threads=1))
+    return embedder.embed_images([_png(picture) for picture in made])
+
+
+def _png(picture: Image.Image) -> bytes:
+    held = io.BytesIO()
+    picture.save(held, "PNG")
+    return held.getvalue()
+
+
 MAKERS: dict[str, Callable[[np.random.Generator, int], Any]] = {
     "text": some_texts,
     "hash": some_hashes,
     "vectors": some_vectors,
+    "perceptual": some_pictures,
 }
 """How content is made for what a deduper consumes, or, under its own name, for one whose embedder has a form of its own."""
 

@@ -1,0 +1,313 @@
+"""MinHash marks against Python sets, character by character."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import unicodedata
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from curate.dedupers import MarkOptions, Marks
+from curate.dedupers.minhash import MinHashDeduper, choose_bands, expected_recall
+from curate.errors import SettingError
+from curate.records import SILENT
+
+UNSPACED = ["HIRAGANA", "KATAKANA", "CJK", "BOPOMOFO", "THAI", "LAO", "KHMER", "MYANMAR"]
+
+
+class Texts:
+    """Texts by row number, and how many were asked for."""
+
+    def __init__(self, texts: list[str]) -> None:
+        self.array = pa.array(texts, pa.large_string())
+        self.taken = 0
+
+    def take(self, rows: np.ndarray) -> pa.LargeStringArray:
+        self.taken += len(rows)
+        return self.array.take(pa.array(rows, pa.int64()))
+
+
+def mark(deduper: MinHashDeduper, texts: list[str], order: Any = None, settled: int = 0, **options: Any) -> Marks:
+    access = Texts(texts)
+    chosen = MarkOptions(**{"threads": 1, **options})
+    places = np.arange(len(texts)) if order is None else np.asarray(order, np.int64)
+    return deduper.mark(deduper.sketch(access.array), places, settled=settled, texts=access, options=chosen, progress=SILENT)
+
+
+def visible(text: str) -> list[str]:
+    return [c for c in text if unicodedata.category(c)[0] != "Z" and unicodedata.category(c) not in ("Cc", "Cf")]
+
+
+def tokens(text: str) -> list[str]:
+    """The token rule, one character after the other."""
+    made, run = [], ""
+    for c in text:
+        category = unicodedata.category(c)
+        if category == "Cf":
+            continue
+        letter = category[0] in "LMN" or c == "_"
+        if letter and unicodedata.name(c, "").split(" ")[0] not in UNSPACED:
+            run += c
+            continue
+        made += [run] if run else []
+        run = ""
+        if letter or category in ("Sm", "Sc", "So") or c in "#%&*/@\\^":
+            made.append(c)
+    return made + ([run] if run else [])
+
+
+def shingles(text: str, n: int = 5) -> set[tuple[str, ...]]:
+    text = unicodedata.normalize("NFKC", text).casefold()
+    cut, kind = tokens(text), "words"
+    if len(cut) < n:
+        cut, kind = visible(text), "characters"
+    n = min(n, len(cut))
+    return {(kind, *cut[i : i + n]) for i in range(len(cut) - n + 1)} if cut else set()
+
+
+def jaccard(left: str, right: str, n: int = 5) -> float:
+    a, b = shingles(left, n), shingles(right, n)
+    return len(a & b) / len(a | b) if a | b else 1.0
+
+
+def greedy(texts: list[str], order: list[int], settled: int, threshold: float, n: int) -> list[int]:
+    kept: list[int] = []
+    stands_for = [-1] * len(texts)
+    for place, row in enumerate(order):
+        scored = [(jaccard(texts[row], texts[other], n), -at, other) for at, other in enumerate(kept)]
+        best = max(scored, default=(0.0, 0, -1))
+        if place >= settled and best[0] >= threshold:
+            stands_for[row] = best[2]
+        else:
+            kept.append(row)
+    return stands_for
+
+
+ALPHABET = st.sampled_from(list("aAbBéßﬁ１ _-+*/.,!?\n\u00ad\u200bñ你好吗たカ가ไทย😀c̈´"))
+WORDS = st.lists(
+    st.sampled_from(["a", "the", "Cat", "don't", "x_1", "+", "ﬁne", "你好", "ไทย", "naïve", "e.g.", "😀"]), max_size=12
+)
+ANY_TEXT = st.one_of(st.text(ALPHABET, max_size=30), WORDS.map(" ".join), st.text(max_size=20))
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.lists(st.tuples(ANY_TEXT, ANY_TEXT), min_size=1, max_size=8), st.integers(1, 6))
+def test_similarity_is_the_jaccard_of_python_sets(pairs: list[tuple[str, str]], n: int) -> None:
+    left, right = (pa.array([pair[side] for pair in pairs], pa.large_string()) for side in (0, 1))
+    found = MinHashDeduper(ngram=n).similarity(left, right)
+    assert found.tolist() == pytest.approx([jaccard(a, b, n) for a, b in pairs], abs=1e-6)
+
+
+@st.composite
+def families(draw: st.DrawFn) -> list[str]:
+    """A few texts, and edits of each by one word; or strangers."""
+    made = draw(st.lists(ANY_TEXT, max_size=4))
+    for _ in range(draw(st.integers(0, 10))):
+        words = [f"w{i}" for i in range(draw(st.integers(1, 40)))]
+        for at in draw(st.lists(st.integers(0, len(words) - 1), max_size=3)):
+            words[at] = draw(st.sampled_from(["x", "y"]))
+        made.append(" ".join(words))
+    return made
+
+
+@settings(deadline=None, max_examples=100)
+@given(families(), st.sampled_from([0.3, 0.5, 0.8, 1.0]), st.integers(0, 2**32), st.integers(0, 4), st.integers(1, 5))
+def test_marks_are_those_of_a_greedy_pass_over_all_pairs(
+    texts: list[str], threshold: float, seed: int, settled: int, n: int
+) -> None:
+    order = np.random.default_rng(seed).permutation(len(texts)).tolist()
+    settled = min(settled, len(order))
+    deduper = MinHashDeduper(threshold=threshold, ngram=n, bands=256, rows=1)  # so many bands that no pair is missed
+    marks = mark(deduper, texts, order, settled)
+    if settled == 0 or len({frozenset(shingles(t, n)) for t in texts}) == len(texts):
+        assert marks.stands_for.tolist() == greedy(texts, order, settled, threshold, n)
+    for row in np.flatnonzero(marks.stands_for >= 0):
+        truth = jaccard(texts[row], texts[marks.stands_for[row]], n)
+        assert truth >= threshold
+        assert marks.similarity[row] == np.float32(truth)
+        assert marks.stands_for[marks.stands_for[row]] == -1
+
+
+def perturbed(rng: np.random.Generator, groups: int, copies: int) -> list[str]:
+    """Documents of 20 to 300 words in groups whose members differ by single words, so that Jaccard runs from 0.5 to 1."""
+    made = []
+    for _ in range(groups):
+        words = [f"w{i}" for i in rng.integers(0, 5000, rng.integers(20, 300))]
+        for _ in range(copies):
+            edited = list(words)
+            for at in rng.integers(0, len(words), rng.integers(0, max(len(words) // 25, 2))):
+                edited[at] = f"e{rng.integers(10**9)}"
+            made.append(" ".join(edited))
+    return made
+
+
+def test_bands_agree_for_at_least_the_promised_share_of_pairs() -> None:
+    texts = perturbed(np.random.default_rng(1), groups=250, copies=8)
+    deduper = MinHashDeduper()
+    bands = deduper.sketch(pa.array(texts, pa.large_string()))[:, :-2]
+    similar = missed = 0
+    for low in range(0, len(texts), 8):
+        sets = [shingles(text) for text in texts[low : low + 8]]
+        for a in range(8):
+            for b in range(a):
+                if len(sets[a] & sets[b]) / len(sets[a] | sets[b]) >= 0.8:
+                    similar += 1
+                    missed += not (bands[low + a] == bands[low + b]).any()
+    assert similar > 2000
+    assert missed / similar <= 0.001
+
+
+@pytest.mark.parametrize("words", [1, 3, 12, 60, 2000])
+def test_a_signature_row_agrees_as_often_as_the_jaccard_whatever_the_size(words: int) -> None:
+    rng = np.random.default_rng(words)
+    own = words // 3
+    deduper = MinHashDeduper(ngram=1, bands=64, rows=1)
+    left, right = [], []
+    for _ in range(200):
+        drawn = [f"w{i}" for i in rng.permutation(10**4)[: words + 2 * own]]
+        left.append(" ".join(drawn[: words + own]) + " ")
+        right.append(" ".join(drawn[:words] + drawn[words + own :]))
+    a, b = (deduper.sketch(pa.array(side, pa.large_string()))[:, :-2] for side in (left, right))
+    assert (a == b).mean() == pytest.approx(words / (words + 2 * own), abs=0.02)
+
+
+def test_case_punctuation_and_form_of_unicode_do_not_matter_but_symbols_do() -> None:
+    same = [
+        "The quick brown fox jumps over it.",
+        "the QUICK, brown fox (jumps) over\n it",
+        "ｔｈｅ quick brown fox jumps over\u200b it",
+    ]
+    assert (mark(MinHashDeduper(), same).stands_for == [-1, 0, 0]).all()
+    different = ["what is the sum 2+2 here", "what is the sum 2*2 here", "C", "C++", "C#", "!!!", "???", "no", "yes"]
+    assert (mark(MinHashDeduper(), different).stands_for == -1).all()
+
+
+def test_scripts_without_spaces_are_compared_by_character_and_others_by_word() -> None:
+    chinese = "人工智能是计算机科学的一个分支它企图了解智能的实质并生产出一种新的能以人类智能相似的方式做出反应的智能机器"
+    thai = "ปัญญาประดิษฐ์คือความฉลาดเทียมที่สร้างขึ้นให้กับสิ่งที่ไม่มีชีวิต"
+    texts = [chinese, chinese + "人", thai, thai.replace("ชีวิต", "ชีวา"), chinese[::-1]]
+    assert mark(MinHashDeduper(), texts).stands_for.tolist() == [-1, 0, -1, 2, -1]
+    assert mark(MinHashDeduper(unit="words"), [chinese, "人" + chinese[1:]]).stands_for.tolist() == [-1, 0]
+    mixed = pa.array([f"read {chinese} now please do it"], pa.large_string())
+    assert MinHashDeduper().similarity(mixed, mixed).tolist() == [1.0]
+
+
+def test_unit_characters_sees_punctuation_and_ignores_white_space() -> None:
+    left, right = (pa.array([t], pa.large_string()) for t in ("if (a == b) { return c; }", "if(a==b){\n\treturn c;\n}"))
+    assert MinHashDeduper(unit="characters").similarity(left, right).tolist() == [1.0]
+    other = pa.array(["if (a != b) { return c; }"], pa.large_string())
+    assert MinHashDeduper(unit="characters").similarity(left, other)[0] < 1
+
+
+def test_empty_texts_equal_each_other_and_the_report_says_so() -> None:
+    marks = mark(MinHashDeduper(), ["", "a", " \n", "\u200b", "b"])
+    assert marks.stands_for.tolist() == [-1, -1, 0, 0, -1]
+    assert any("3 texts have no visible character" in note for note in marks.notes)
+
+
+def test_a_twenty_megabyte_text_is_found_again() -> None:
+    rng = np.random.default_rng(2)
+    words = np.char.add("some", rng.integers(10**5, 10**6, 1_700_000).astype("U6")).tolist()
+    text = " ".join(words)
+    assert len(text) > 18_000_000
+    marks = mark(MinHashDeduper(), [text, "short", text + " one more word here", " ".join(words[: len(words) // 2])])
+    assert marks.stands_for.tolist() == [-1, -1, 0, -1]
+    assert marks.similarity[2] == pytest.approx(1, abs=1e-5)
+
+
+def test_a_huge_group_of_near_equal_rows_costs_about_one_comparison_a_row() -> None:
+    base = [f"w{i}" for i in range(60)]
+    texts = [" ".join([*base, str(i)]) for i in range(5000)]
+    marks = mark(MinHashDeduper(), texts)
+    assert (marks.stands_for[1:] == 0).all()
+    assert marks.compared < 2 * 5000
+
+
+def test_rows_that_meet_nobody_are_never_fetched() -> None:
+    texts = Texts([" ".join(f"{i}-{j}" for j in range(30)) for i in range(500)])
+    deduper = MinHashDeduper()
+    deduper.mark(deduper.sketch(texts.array), np.arange(500), texts=texts, progress=SILENT)
+    assert texts.taken < 10
+
+
+def test_little_memory_and_more_threads_give_the_same_marks_and_the_spill_is_told(tmp_path: Path) -> None:
+    texts = perturbed(np.random.default_rng(3), groups=300, copies=6)
+    deduper = MinHashDeduper()
+    one = mark(deduper, texts)
+    small = mark(deduper, texts, memory_bytes=100_000, folder=tmp_path, threads=2)
+    assert (one.stands_for == small.stands_for).all()
+    assert (one.similarity == small.similarity).all()
+    assert (one.stands_for >= 0).sum() > 500
+    assert any("disk" in note for note in small.notes)
+    assert not any("disk" in note for note in one.notes)
+    assert list(tmp_path.iterdir()) == []
+    assert (deduper.sketch(pa.array(texts, pa.large_string()), threads=1) == deduper.sketch(pa.array(texts), threads=2)).all()
+
+
+@given(st.floats(0.05, 1.0))
+def test_the_chosen_bands_find_the_promised_share_with_at_most_256_permutations(threshold: float) -> None:
+    bands, rows = choose_bands(threshold)
+    assert bands * rows <= 256
+    assert expected_recall(threshold, bands=bands, rows=rows) >= 0.999
+    assert MinHashDeduper(threshold=threshold).recall >= 0.999
+
+
+def test_expected_recall_falls_with_the_similarity() -> None:
+    curve = [expected_recall(s / 20, bands=30, rows=7) for s in range(21)]
+    assert all(a < b for a, b in pairwise(curve[:16]))
+    assert (curve[0], curve[-1]) == (0, 1)
+    assert expected_recall(0.8, bands=14, rows=8) == pytest.approx(0.9236, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"threshold": 0},
+        {"threshold": True},
+        {"ngram": 0},
+        {"ngram": 2.5},
+        {"bands": 5000},
+        {"rows": 0},
+        {"seed": -1},
+        {"unit": "bytes"},
+    ],
+)
+def test_settings_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(SettingError):
+        MinHashDeduper(**wrong)
+
+
+def test_what_cannot_be_compared_is_refused() -> None:
+    deduper, texts = MinHashDeduper(), Texts(["a", "b"])
+    sketches = deduper.sketch(texts.array)
+    with pytest.raises(SettingError, match="needs the texts"):
+        deduper.mark(sketches, np.arange(2), progress=SILENT)
+    with pytest.raises(SettingError, match="bands"):
+        MinHashDeduper(threshold=0.5).mark(sketches, np.arange(2), texts=texts, progress=SILENT)
+    with pytest.raises(SettingError, match="1 of 2 texts are null"):
+        deduper.sketch(pa.array(["a", None], pa.large_string()))
+    with pytest.raises(SettingError, match="strings"):
+        deduper.sketch(pa.array([1]))
+
+
+def test_it_runs_where_no_cache_folder_can_be_written(tmp_path: Path) -> None:
+    """Numba refuses to cache there; the kernels are then compiled for this process alone."""
+    code = "from curate.dedupers._kernels import _mix\nimport numpy as np\nprint(_mix(np.uint64(1)))"
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    outcomes = []
+    for cache in (tmp_path / "cache", blocked / "cache"):
+        environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache)}
+        outcomes.append(
+            subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+        )
+    assert outcomes[0].stdout == outcomes[1].stdout != ""
