@@ -18,6 +18,7 @@ _BLOCK = 2**18
 _RUN = rb'(?:[^"%s]++|"(?:[^"\\]++|\\.)*+")*+(["%s]?)'
 _AT_TOP = re.compile(_RUN % (rb"{}\[\],", rb"{}\[\],"), re.DOTALL)
 _INSIDE = re.compile(_RUN % (rb"{}\[\]", rb"{}\[\]"), re.DOTALL)
+_IN_STRING = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
 
 
 def reject_json(locator: str, data: bytes, error: orjson.JSONDecodeError) -> Reject:
@@ -33,7 +34,7 @@ def row(locator: str, value: Any) -> Record | Reject:
     """Make a record of a parsed value."""
     if type(value) is dict:
         return Record(locator, value)
-    return Reject(locator, "not-an-object", repr(value)[:200])
+    return Reject(locator, "not-an-object", f"an array of {len(value)}" if type(value) is list else str(value)[:200])
 
 
 def rows_of_array(head: bytes, stream: BinaryIO, max_bytes: int) -> Iterator[Record | Reject]:
@@ -84,7 +85,7 @@ def _pieces(buffer: bytes, stream: BinaryIO, max_bytes: int) -> Iterator[tuple[A
             if sign in b"{[":
                 depth += 1
             elif sign == b",":
-                yield (None if too_large else buffer[start : pos - 1]), False
+                yield (None if too_large or pos - 1 - start > max_bytes else buffer[start : pos - 1]), False
                 items += 1
                 start, too_large = pos, False
             elif depth:
@@ -92,17 +93,35 @@ def _pieces(buffer: bytes, stream: BinaryIO, max_bytes: int) -> Iterator[tuple[A
             else:
                 piece = buffer[start : pos - 1]
                 if too_large or items or piece.strip(SPACE) or sign == b"}":
+                    too_large = too_large or len(piece) > max_bytes
                     yield (None if too_large else piece + (b"}" if sign == b"}" else b"")), False
                 yield _rest(buffer[pos:], read), True
                 return
         if pos - start > max_bytes or len(buffer) - start > max_bytes:
             too_large = True
         if too_large:
+            if sign:
+                buffer = _behind_string(buffer[pos + 1 :], read)
+                start = pos = 0
+                continue
             start = pos
         block = read(max(_BLOCK, len(buffer) - start))
         if not block:
             return
         buffer, pos, start = buffer[start:] + block, pos - start, 0
+
+
+def _behind_string(buffer: bytes, read: Any) -> bytes:
+    """Pass over the rest of a string that nobody will hold; b"" if it does not end."""
+    while True:
+        match = _IN_STRING.match(buffer)
+        assert match is not None  # it may be empty
+        if match.end() < len(buffer) and buffer[match.end()] == 0x22:
+            return buffer[match.end() + 1 :]
+        block = read(_BLOCK)
+        if not block:
+            return b""
+        buffer = buffer[match.end() :] + block
 
 
 def _rest(behind: bytes, read: Any) -> bytes:

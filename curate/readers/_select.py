@@ -21,7 +21,9 @@ _OBVIOUS = ("text", "content", "body", "document", "sentence")
 _PATIENCE = 20
 """Rows that may lack a named field at the start before the name is taken for a mistake."""
 
-_ATOMS = (str, int, bool, type(None))
+_MAX_DEPTH = 200
+
+_ATOMS = (str, bool, type(None))
 _DATA_URL = re.compile(r"data:image/[\w.+-]+;base64,", re.IGNORECASE)
 _IMAGE_STARTS = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"GIF8", b"II*\0", b"MM\0*")
 _ABSENT: Any = object()
@@ -98,7 +100,8 @@ class Selection:
         """Make a sample's parts of one record.
 
         Raises:
-            BadRecord: `no-text`, `no-image`, `empty-text`, `nul-in-text`, `bad-label`, `bad-id`, `no-label-match`.
+            BadRecord: `no-text`, `no-image`, `empty-text`, `nul-in-text`, `bad-label`, `bad-id`, `no-label-match`,
+                `nested-too-deep`.
             SettingError: no row so far has the fields that were named, or it cannot be told which field is the text.
         """
         label = self._from(record, source) if self._from else None
@@ -210,7 +213,11 @@ class Selection:
 
 
 def metadata_json(metadata: Any) -> str:
-    """Write JSON-like values as JSON; an integer beyond 64 bits is written as text, NaN and infinities as null."""
+    """Write JSON-like values as JSON; an integer beyond 64 bits is written as text, NaN and infinities as null.
+
+    Raises:
+        BadRecord: `nested-too-deep`; never for what `Selection.pick` gave.
+    """
     try:
         return orjson.dumps(metadata, option=orjson.OPT_NON_STR_KEYS).decode()
     except TypeError:
@@ -308,7 +315,12 @@ def _holds_image(value: Any) -> bool:
     return isinstance(data, bytes) and data.startswith(_IMAGE_STARTS)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, depth: int = 0) -> Any:
+    """Copy a value as JSON can hold it.
+
+    Raises:
+        BadRecord: `nested-too-deep`; orjson writes no more than 254 levels.
+    """
     kind = type(value)
     if kind is str or kind is bool or value is None:
         return value
@@ -316,10 +328,12 @@ def _plain(value: Any) -> Any:
         return value if -(2**63) <= value < 2**64 else str(value)
     if kind is float:
         return value if math.isfinite(value) else None
+    if depth > _MAX_DEPTH:
+        raise BadRecord("nested-too-deep", f"more than {_MAX_DEPTH} levels")
     if isinstance(value, Mapping):
-        return {str(key): _plain(held) for key, held in value.items()}
+        return {str(key): _plain(held, depth + 1) for key, held in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(held) for held in value]
+        return [_plain(held, depth + 1) for held in value]
     if isinstance(value, bytes):
         return {"base64": base64.b64encode(value).decode()}
     return str(value)

@@ -35,14 +35,15 @@ class JsonReader:
 
     def read(self, stream: BinaryIO) -> Iterator[Record | Reject]:
         """Yield the items of an array ("item 3"), or the lines of JSON Lines ("line 3"), or the one object ("")."""
-        head = stream.read(_WHOLE)
+        whole = min(_WHOLE, self._max_bytes)
+        head = stream.read(whole)
         if head[:2] in (b"\xff\xfe", b"\xfe\xff") or head[:3] == b"\xef\xbb\xbf":
             try:
                 head = decode(head + read_all(stream, self._max_bytes)).encode()
             except (BadRecord, UnicodeEncodeError) as error:
                 yield Reject("", getattr(error, "reason", "invalid-utf16"), getattr(error, "detail", str(error))[:200])
                 return
-        elif len(head) == _WHOLE:
+        elif len(head) == whole:
             yield from self._read_long(head, stream)
             return
         yield from self._read_whole(head)

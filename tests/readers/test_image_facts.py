@@ -1,0 +1,130 @@
+"""What `inspect_image` finds, and that damage of any kind is one `BadRecord`."""
+
+from __future__ import annotations
+
+import io
+import random
+import struct
+import threading
+import warnings
+import zlib
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from curate.errors import BadRecord
+from curate.readers._image_facts import ImageFacts, inspect_image
+
+FORMATS = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "GIF": ".gif", "BMP": ".bmp", "TIFF": ".tif"}
+MEGA = 10**6
+
+
+def encode(name: str, *, size: tuple[int, int] = (13, 9), mode: str = "RGB", frames: int = 1, **settings) -> bytes:
+    pixels = [random.Random(i).randbytes(size[0] * size[1] * 3) for i in range(frames)]
+    pictures = [Image.frombytes("RGB", size, data).convert(mode) for data in pixels]
+    out = io.BytesIO()
+    more = {"save_all": True, "append_images": pictures[1:]} if frames > 1 else {}
+    pictures[0].save(out, name, **more, **settings)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_sound_image_is_described(name):
+    facts = inspect_image(encode(name), MEGA)
+    assert facts == ImageFacts(name, FORMATS[name], 13, 9, "P" if name == "GIF" else "RGB", 1) or (name == "GIF" and facts[:4])
+    assert inspect_image(encode(name), 13 * 9) == facts
+
+
+@pytest.mark.parametrize("name", ["GIF", "TIFF", "WEBP", "PNG"])
+def test_frames_are_counted(name):
+    assert inspect_image(encode(name, frames=3), MEGA).frames == 3
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_too_many_pixels_are_refused(name):
+    with pytest.raises(BadRecord, match="too-many-pixels"):
+        inspect_image(encode(name), 13 * 9 - 1)
+
+
+def test_a_huge_header_is_refused_before_anything_is_decoded():
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 2**30, 2**30, 8, 2, 0, 0, 0))
+    png = b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+    webp = b"RIFF\x16\0\0\0WEBPVP8X\x0a\0\0\0\0\0\0\0" + b"\xff\xff\xff" * 2
+    for data in (png, webp):
+        with pytest.raises(BadRecord, match="too-many-pixels"):
+            inspect_image(data, 10**8)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_an_image_cut_anywhere_is_never_taken_for_the_whole_of_its_pixels(name):
+    data = encode(name, size=(40, 30))
+    whole = decode(data)
+    for cut in range(0, len(data) - 1, max(1, len(data) // 150)):
+        try:
+            inspect_image(data[:cut], MEGA)
+        except BadRecord as error:
+            assert error.reason in ("truncated-image", "corrupt-image", "unknown-image")
+        else:
+            assert decode(data[:cut]) == whole  # only an end mark was lost
+
+
+def decode(data: bytes) -> bytes:
+    with Image.open(io.BytesIO(data)) as image:
+        return image.convert("RGB").tobytes()
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@settings(deadline=None, max_examples=80)
+@given(data=st.data())
+def test_damage_is_always_a_bad_record_and_never_a_warning(name, data):
+    damaged = bytearray(encode(name, frames=2 if name in ("PNG", "TIFF") else 1))
+    for _ in range(data.draw(st.integers(1, 5))):
+        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            inspect_image(bytes(damaged), MEGA)
+        except BadRecord as error:
+            assert error.reason in ("truncated-image", "corrupt-image", "unknown-image", "too-many-pixels")
+    assert caught == []
+
+
+@settings(deadline=None, max_examples=80)
+@given(
+    st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF89a", b"BM", b"II*\0", b"RIFF\0\0\0\0WEBP"]),
+    st.binary(max_size=80),
+)
+def test_arbitrary_bytes_are_a_bad_record(start, rest):
+    with pytest.raises(BadRecord):
+        inspect_image(start + rest, MEGA)
+
+
+@pytest.mark.parametrize("data", [b"", b"%!PS-Adobe-3.0 EPSF-3.0", b"<svg/>", b"\0\0\1\0ico", b"8BPS psd"])
+def test_other_formats_are_unknown(data):
+    with pytest.raises(BadRecord, match="unknown-image"):
+        inspect_image(data, MEGA)
+
+
+def test_threads_do_not_disturb_each_other_or_the_warning_filters():
+    before = list(warnings.filters)
+    data = [encode("PNG"), encode("PNG", frames=3), encode("TIFF"), encode("JPEG")]
+    wanted = [inspect_image(one, MEGA) for one in data]
+    wrong: list[object] = []
+
+    def work() -> None:
+        for _ in range(50):
+            if [inspect_image(one, MEGA) for one in data] != wanted:
+                wrong.append(1)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+    assert warnings.filters == before
