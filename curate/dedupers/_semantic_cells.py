@@ -54,7 +54,8 @@ def train_cells(short: NDArray[np.float32], cells: int, workers: ThreadPoolExecu
 def nearest_cells(
     short: NDArray[np.float32], centres: NDArray[np.float32], probes: int, workers: ThreadPoolExecutor
 ) -> NDArray[np.int32]:
-    """The `probes` nearest centres of each row, nearest first; (b, w) → (b, probes) int32."""
+    """The `probes` nearest centres (all, if they are fewer) of each row, nearest first; (b, w) → (b, probes) int32."""
+    probes = min(probes, len(centres))
     half_squares = np.einsum("cw,cw->c", centres, centres) / 2
     out = np.empty((len(short), probes), np.int32)
 

@@ -80,7 +80,7 @@ def _largest(lane: Vectors) -> np.float32:
 def _better(
     vectors: Vectors, row: int, keeper: int, keeper_rank: int, threshold: float, best: Vectors, best_rank: Rows, at: int
 ) -> int:
-    """Take `keeper` as the best of row `at` if it is similar enough and more so than the best so far (or as much and earlier)."""
+    """Take `keeper` as the best of row `at` if it is similar enough, and more so than the best or as much and earlier."""
     rough = _rough_dot(vectors[row], vectors[keeper])
     if rough < threshold - MARGIN:
         return 0

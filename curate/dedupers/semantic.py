@@ -141,7 +141,7 @@ class Semantic:
                 cells = partitioned_sweep(work, settled, progress.advance)
                 notes.append(
                     f"{len(rows):,} distinct vectors are more than {self.exact_up_to:,}, so they were compared within"
-                    f" {PROBES} of {cells:,} cells: about 99 % or more of the duplicates are found"
+                    f" {min(PROBES, cells)} of {cells:,} cells: about 99 % or more of the duplicates are found"
                 )
             work.short = np.empty((0, 0), np.float32)
             del short

@@ -87,10 +87,10 @@ def distil(tokenizer: Tokenizer, *, threads: int) -> NDArray[np.float16]:
     """Make the token table, (vocabulary, 256) float16; on one machine always the same bits."""
     minilm = MiniLM(EmbedderOptions(threads=threads, device="cpu"))
     names = [tokenizer.id_to_token(number) or "" for number in range(tokenizer.get_vocab_size())]
-    start, end = tokenizer.token_to_id("[CLS]"), tokenizer.token_to_id("[SEP]")
+    start, end = (tokenizer.encode("").ids[at] for at in (0, -1))  # [CLS] and [SEP]
     used = np.array([number for number, name in enumerate(names) if not MARKER.fullmatch(name)])
     vectors = np.empty((len(used), minilm.dimension), np.float32)
-    minilm.embed_token_ids([[start, int(number), end] for number in used], vectors)
+    minilm.embed_token_ids([[start, number, end] for number in used.tolist()], vectors)
     minilm.close()
     with threadpool_limits(1, "blas"):
         centred = (vectors - vectors.mean(0)).astype(np.float64)

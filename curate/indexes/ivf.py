@@ -74,13 +74,12 @@ class Ivf:
         with _faiss.faiss_threads(0):
             share = total / self._index.ntotal
             probes = min(self._index.nlist, round(self._index.nprobe / share * max(1, k / RECALL_K)))
-            found = self._probe(queries, k, probes, allowed)
-            short = np.flatnonzero((found[0] >= 0).sum(1) < min(k, total))
+            ids, scores = self._probe(queries, k, probes, allowed)
+            short = np.flatnonzero((ids >= 0).sum(1) < min(k, total))
             if len(short):
-                for part, full in zip(found, self._probe(queries[short], k, self._index.nlist, allowed), strict=True):
-                    part[short] = full
-        present = found[0] >= 0
-        hits[present], cosines[present] = found[0][present], found[1][present]
+                ids[short], scores[short] = self._probe(queries[short], k, self._index.nlist, allowed)
+        present = ids >= 0
+        hits[present], cosines[present] = ids[present], scores[present]
         return hits, cosines
 
     def _probe(

@@ -1,0 +1,198 @@
+"""The laws of semantic marks, against a slow pass that compares everything."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from curate.dedupers import MarkOptions, _semantic_cells, _semantic_join, _semantic_prefix
+from curate.dedupers.semantic import Semantic
+from curate.errors import SettingError
+from curate.records import SILENT
+
+
+def true_cosine(left, right):
+    """The rule in words: float64 sums, one rounding to float32 at the end."""
+    left, right = left.astype(np.float64), right.astype(np.float64)
+    return np.float32(left @ right / np.sqrt((left @ left) * (right @ right)))
+
+
+def slow_marks(vectors, order, settled, threshold):
+    """Visit rows in order; point each at the most similar kept row before it, or keep it."""
+    deduper = Semantic(threshold=threshold)
+    stands_for, similarity = np.full(len(vectors), -1), np.ones(len(vectors), np.float32)
+    kept: list[int] = list(order[:settled])
+    for row in order[settled:]:
+        cosines = deduper.similarity(np.repeat(vectors[row][None], len(kept), 0), vectors[kept]) if kept else np.zeros(0)
+        if len(kept) and float(cosines.max()) >= threshold:
+            stands_for[row], similarity[row] = kept[int(cosines.argmax())], cosines.max()
+        else:
+            kept.append(row)
+    return stands_for, similarity
+
+
+def clustered(seed, rows, width, spread=0.3):
+    """Unit vectors in groups: some near one another, some equal."""
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(size=(max(1, rows // 4), width))
+    vectors = centres[rng.integers(0, len(centres), rows)] + spread * rng.normal(size=(rows, width)) * (
+        rng.random((rows, 1)) > 0.3
+    )
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+def mark(vectors, order=None, *, threshold=0.8, settled=0, options=MarkOptions(threads=2), **more):
+    order = np.arange(len(vectors)) if order is None else np.asarray(order)
+    return Semantic(threshold=threshold, **more).mark(vectors, order, settled=settled, options=options, progress=SILENT)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    rows=st.integers(0, 70),
+    width=st.sampled_from([1, 2, 3, 8, 40, 70]),
+    threshold=st.floats(0.05, 1.0),
+    share=st.floats(0, 1),
+    settled_share=st.floats(0, 1),
+)
+def test_marks_are_those_of_a_slow_pass(seed, rows, width, threshold, share, settled_share):
+    vectors = clustered(seed, rows, width)
+    order = np.random.default_rng(seed).permutation(rows)[: round(rows * share)]
+    settled = round(len(order) * settled_share)
+    stands_for, similarity = slow_marks(vectors, order, settled, threshold)
+    for exact_up_to in (200_000, 0):  # so few rows have so few cells that the partitioned pass looks into all
+        marks = mark(vectors, order, threshold=threshold, settled=settled, exact_up_to=exact_up_to)
+        np.testing.assert_array_equal(marks.stands_for, stands_for)
+        np.testing.assert_array_equal(marks.similarity, similarity)
+
+
+def test_blocks_threads_memory_and_pruning_width_move_no_mark(monkeypatch, tmp_path):
+    vectors = clustered(3, 1500, 100)
+    order = np.random.default_rng(4).permutation(1500)
+    expected = slow_marks(vectors, order, 100, 0.85)
+    for block, threads, memory, widths in (
+        (1024, 1, 2**31, (64,)),
+        (37, 3, 2**31, ()),
+        (200, 2, 1000, (32, 64)),
+        (1, 2, 0, (8,)),
+    ):
+        monkeypatch.setattr(_semantic_join, "BLOCK_ROWS", block)
+        monkeypatch.setattr(_semantic_join, "TILE_COLUMNS", block + 1)
+        monkeypatch.setattr(_semantic_prefix, "WIDTHS", widths or (10_000,))
+        marks = mark(
+            vectors,
+            order,
+            threshold=0.85,
+            settled=100,
+            options=MarkOptions(threads=threads, memory_bytes=memory, folder=tmp_path),
+        )
+        np.testing.assert_array_equal(marks.stands_for, expected[0])
+        np.testing.assert_array_equal(marks.similarity, expected[1])
+        assert bool(marks.notes) == (memory < 10**6)
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_the_partitioned_pass_finds_nearly_all_keeps_the_law_and_says_so(monkeypatch):
+    monkeypatch.setattr(_semantic_cells, "BLOCK_ROWS", 700)
+    vectors = clustered(8, 5000, 48, spread=0.2)
+    exact, partitioned = mark(vectors, threshold=0.9), mark(vectors, threshold=0.9, exact_up_to=0)
+    flagged = exact.stands_for >= 0
+    assert 500 < flagged.sum() < 4500
+    assert (partitioned.stands_for[flagged] >= 0).mean() >= 0.99
+    assert "cells" in " ".join(partitioned.notes) and not exact.notes
+    justified(vectors, partitioned, 0.9)
+    one = mark(vectors, threshold=0.9, exact_up_to=0, options=MarkOptions(threads=1))
+    np.testing.assert_array_equal(one.stands_for, partitioned.stands_for)
+
+
+def justified(vectors, marks, threshold):
+    rows = np.flatnonzero(marks.stands_for >= 0)
+    keepers = marks.stands_for[rows]
+    assert (marks.stands_for[keepers] == -1).all()
+    np.testing.assert_array_equal(
+        Semantic(threshold=threshold).similarity(vectors[rows], vectors[keepers]), marks.similarity[rows]
+    )
+    assert (marks.similarity[rows].astype(np.float64) >= threshold).all()
+    assert (marks.similarity[marks.stands_for < 0] == 1).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10**6), threshold=st.floats(0.3, 1.0))
+def test_no_two_kept_rows_are_similar_and_every_mark_is_justified(seed, threshold):
+    vectors = clustered(seed, 60, 12)
+    marks = mark(vectors, threshold=threshold)
+    kept = np.flatnonzero(marks.stands_for < 0)
+    for at, left in enumerate(kept):
+        for right in kept[:at]:
+            assert true_cosine(vectors[left], vectors[right]) < threshold + 1e-6
+    justified(vectors, marks, threshold)
+
+
+def test_the_cosine_is_the_rule_in_words_and_of_equal_vectors_exactly_one():
+    vectors = clustered(1, 400, 37)
+    deduper = Semantic(threshold=0.9)
+    expected = [true_cosine(a, b) for a, b in pairwise(vectors)]
+    np.testing.assert_allclose(deduper.similarity(vectors[:-1], vectors[1:]), expected, rtol=0, atol=1e-7)
+    assert (deduper.similarity(vectors, vectors) == 1).all()
+    assert deduper.similarity(np.zeros((1, 3), np.float32), np.ones((1, 3), np.float32)) == 0
+
+
+def test_a_huge_group_of_equal_rows_is_compared_once():
+    rng = np.random.default_rng(2)
+    vectors = np.concatenate([np.repeat(clustered(5, 1, 32), 20_000, axis=0), clustered(6, 500, 32)])
+    vectors = vectors[rng.permutation(len(vectors))]
+    marks = mark(vectors, threshold=0.999)
+    assert (marks.stands_for >= 0).sum() >= 19_999 and marks.compared < 20_000
+    justified(vectors, marks, 0.999)
+
+
+def test_threshold_one_drops_equal_vectors_only():
+    vectors = clustered(9, 200, 24)
+    marks = mark(vectors, threshold=1.0)
+    same = {tuple(v) for v in vectors}
+    assert (marks.stands_for < 0).sum() == len(same)
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+def test_nothing_and_one_row_are_kept(rows):
+    marks = mark(clustered(0, rows, 8))
+    assert len(marks.stands_for) == rows and (marks.stands_for == -1).all() and marks.compared == 0
+
+
+def test_rows_outside_the_order_take_no_part_and_may_be_anything():
+    vectors = np.repeat(clustered(0, 1, 8), 4, axis=0)
+    vectors[3] = np.nan
+    marks = mark(vectors, [2, 0])
+    assert marks.stands_for.tolist() == [2, -1, -1, -1]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 0.0, 5.0])
+def test_a_vector_that_is_not_of_unit_length_is_refused(bad):
+    vectors = clustered(0, 5, 8)
+    vectors[3] = bad
+    with pytest.raises(SettingError, match="row 3"):
+        mark(vectors)
+
+
+@pytest.mark.parametrize("settings_", [{}, {"threshold": 0}, {"threshold": 1.5}, {"threshold": np.nan}, {"threshold": True}])
+def test_a_threshold_is_needed_and_must_be_in_range(settings_):
+    with pytest.raises(SettingError, match="threshold"):
+        Semantic(**settings_)
+
+
+def test_unknown_settings_and_texts_are_refused():
+    with pytest.raises(SettingError, match="bands"):
+        Semantic(threshold=0.9, bands=3)
+    with pytest.raises(SettingError, match="exact_up_to"):
+        Semantic(threshold=0.9, exact_up_to=-1)
+    with pytest.raises(SettingError, match="vectors"):
+        Semantic(threshold=0.9).sketch(pa.array(["a"], pa.large_string()))
+    with pytest.raises(SettingError, match="float64"):
+        mark(clustered(0, 5, 8).astype(np.float64))
+    with pytest.raises(SettingError, match="settled"):
+        mark(clustered(0, 5, 8), settled=6)
