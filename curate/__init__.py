@@ -1,3 +1,55 @@
-"""`curate`: data curation and synthesis over one DuckDB catalog."""
+"""`curate`: data curation and synthesis over one DuckDB catalog.
+
+The library is the command line without the terminal: a step is one function that takes an open workspace and returns a
+frozen report.
+
+    from curate import create_workspace, dedupe, ingest, open_workspace
+
+    create_workspace("ws")
+    with open_workspace("ws") as workspace:
+        ingest(workspace, ["train.csv"], dataset="support", text=["text"], label="category")
+        print(dedupe(workspace, "support").dropped)
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
 
 __version__ = "0.1.0"
+
+# Where each public name lives. They are imported when they are first asked for, so that `import curate` stays light.
+_HOMES = {
+    "CurateError": "curate.errors",
+    "Workspace": "curate.workspace",
+    "check": "curate.steps.check",
+    "create_workspace": "curate.workspace",
+    "dedupe": "curate.steps.dedupe",
+    "drop": "curate.steps.restore",
+    "duplicates": "curate.steps.duplicates",
+    "embed": "curate.steps.embed",
+    "explain": "curate.steps.duplicates",
+    "export": "curate.steps.export",
+    "find_workspace": "curate.workspace",
+    "ingest": "curate.steps.ingest",
+    "open_workspace": "curate.workspace",
+    "restore": "curate.steps.restore",
+    "run_recipe": "curate.steps.run",
+    "search": "curate.steps.search",
+    "split": "curate.steps.split",
+    "sql": "curate.steps.sql",
+    "status": "curate.steps.status",
+    "take_back": "curate.steps.restore",
+}
+
+__all__ = sorted([*_HOMES, "__version__"])  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'curate' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

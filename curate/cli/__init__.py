@@ -12,7 +12,7 @@ import sys
 
 import typer
 
-from curate.cli import corpus, curation
+from curate.cli import corpus, curation, demo, keeping, recipes
 from curate.cli._common import debugging, report_error, set_debug
 from curate.errors import CurateError
 
@@ -26,7 +26,7 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-for group in (corpus, curation):
+for group in (corpus, curation, keeping, recipes, demo):
     group.register(app)
 
 
