@@ -200,12 +200,14 @@ class Selection:
     def _rest(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         used = self._used
         state = self._state
-        chosen = (state.text_field, state.image_field)
-        rest: dict[str, Any] = {}
-        for name, value in fields.items():
-            if name in used or name in chosen:
-                continue
-            rest[name] = value if type(value) in _ATOMS else _plain(value)
+        rest = {name: value for name, value in fields.items() if name not in used}
+        if state.text_field is not None:
+            rest.pop(state.text_field, None)
+        elif state.image_field is not None:
+            rest.pop(state.image_field, None)
+        for name, value in rest.items():
+            if type(value) not in _ATOMS:
+                rest[name] = _plain(value)
         for path in self._nested:
             if path not in fields:
                 _drop(rest, path.split("."))
