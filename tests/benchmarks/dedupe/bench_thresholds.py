@@ -1,0 +1,147 @@
+"""Where an embedder's default threshold comes from: false alarms and found edits by cosine, on real texts.
+
+A negative is a pair that must not be called a duplicate: two banking77 questions of different intents, or two different
+gsm8k problems. The false-alarm rate is the share of texts that have such a partner at or above the threshold: it is what
+a user loses. A positive is a text and its edit by one stated rule; the found rate is the share at or above the threshold.
+
+    python tests/benchmarks/dedupe/bench_thresholds.py --corpora ../shared/data --embedder minilm
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from curate import plugins
+from curate.embedders import EmbedderOptions
+
+THRESHOLDS = (0.80, 0.85, 0.88, 0.90, 0.92, 0.93, 0.94, 0.95, 0.96, 0.97, 0.98, 0.99)
+Edit = Callable[[str, random.Random], str]
+
+
+def upper(text: str, _: random.Random) -> str:
+    """All capitals."""
+    return text.upper()
+
+
+def bare(text: str, _: random.Random) -> str:
+    """Every punctuation mark dropped."""
+    return " ".join("".join(c for c in text if c.isalnum() or c.isspace()).split())
+
+
+def shouted(text: str, _: random.Random) -> str:
+    """Closing marks replaced by '!!!'."""
+    return text.rstrip(".?! ") + "!!!"
+
+
+def typo(text: str, rng: random.Random) -> str:
+    """Two neighbouring letters exchanged, once for every ten words begun."""
+    letters = list(text)
+    for _ in range(1 + len(text.split()) // 10):
+        at = rng.randrange(max(1, len(letters) - 1))
+        letters[at : at + 2] = letters[at : at + 2][::-1]
+    return "".join(letters)
+
+
+def swapped(text: str, rng: random.Random) -> str:
+    """Two neighbouring words exchanged."""
+    words = text.split()
+    at = rng.randrange(max(1, len(words) - 1))
+    words[at : at + 2] = words[at : at + 2][::-1]
+    return " ".join(words)
+
+
+def dropped(text: str, rng: random.Random) -> str:
+    """One word left out."""
+    words = text.split()
+    if len(words) > 1:
+        del words[rng.randrange(len(words))]
+    return " ".join(words)
+
+
+def reordered(text: str, _: random.Random) -> str:
+    """The second half of the words before the first."""
+    words = text.split()
+    half = len(words) // 2
+    return " ".join(words[half:] + words[:half])
+
+
+def greeted(text: str, _: random.Random) -> str:
+    """Boilerplate before and after."""
+    return f"Hello, {text} Thanks in advance."
+
+
+EDITS: tuple[Edit, ...] = (upper, bare, shouted, typo, swapped, dropped, reordered, greeted)
+
+
+def read_corpora(folder: Path, problems: int) -> tuple[list[str], list[str], list[str]]:
+    """Questions, their intents, and the first problems."""
+    with (folder / "banking77" / "train.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    lines = (folder / "gsm8k" / "train.jsonl").read_text(encoding="utf-8").splitlines()[:problems]
+    return [row["text"] for row in rows], [row["category"] for row in rows], [json.loads(line)["question"] for line in lines]
+
+
+def nearest_stranger(vectors: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """The highest cosine of each row to a row of another group."""
+    best = np.empty(len(vectors), np.float32)
+    for start in range(0, len(vectors), 1024):
+        cosines = vectors[start : start + 1024] @ vectors.T
+        cosines[groups[start : start + 1024, None] == groups[None]] = -1
+        best[start : start + 1024] = cosines.max(1)
+    return best
+
+
+def measure(
+    embed: Callable[[list[str]], np.ndarray], corpora: Path, problems: int, edited: int, seed: int
+) -> dict[str, np.ndarray]:
+    """Cosines by name: `strangers …` of the negatives, and each edit's of the positives."""
+    questions, intents, maths = read_corpora(corpora, problems)
+    bank, gsm = embed(questions), embed(maths)
+    groups = np.unique(intents, return_inverse=True)[1]
+    found = {
+        "strangers banking77": nearest_stranger(bank, groups),
+        "strangers gsm8k": nearest_stranger(gsm, np.arange(len(gsm))),
+    }
+    rng = random.Random(seed)
+    picked = rng.sample(range(len(questions)), edited)
+    picked_gsm = rng.sample(range(len(maths)), edited // 3)
+    texts = [questions[row] for row in picked] + [maths[row] for row in picked_gsm]
+    originals = np.concatenate([bank[picked], gsm[picked_gsm]])
+    for edit in EDITS:
+        found[edit.__name__] = (originals * embed([edit(text, rng) for text in texts])).sum(1)
+    return found
+
+
+def main() -> None:
+    """Print the curve."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--corpora", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--embedder", default="minilm", help="name or name:model")
+    parser.add_argument("--problems", type=int, default=2000)
+    parser.add_argument("--edited", type=int, default=600)
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--folder", type=Path, help="where the static embedder keeps its table")
+    parser.add_argument("--json", action="store_true")
+    args = parser.parse_args()
+    name, _, model = args.embedder.partition(":")
+    embedder = plugins.load("embedders", name)(EmbedderOptions(model=model or None, threads=args.threads, folder=args.folder))
+    cosines = measure(embedder.embed_texts, args.corpora, args.problems, args.edited, args.seed)
+    table = {what: {str(t): float((values >= t).mean()) for t in THRESHOLDS} for what, values in cosines.items()}
+    if args.json:
+        print(json.dumps({"embedder": args.embedder, "share at or above": table}))
+        return
+    print(f"{'share at or above':22}" + "".join(f"{t:8.2f}" for t in THRESHOLDS))
+    for what, row in table.items():
+        print(f"{what:22}" + "".join(f"{100 * share:7.2f}%" for share in row.values()))
+
+
+if __name__ == "__main__":
+    main()
