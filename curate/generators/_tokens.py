@@ -17,7 +17,8 @@ from curate.errors import InputError, SettingError
 from curate.generators._artifacts import write_bytes
 
 FILE = "tokenizer.json"
-PAD, END, UNKNOWN, NO_LABEL = "<|pad|>", "<|end|>", "<|unknown|>", "<|no-label|>"
+PAD, END, NO_LABEL = "<|pad|>", "<|end|>", "<|no-label|>"
+UNKNOWN = "\ufffd"
 LABEL = "<|label:{}|>"
 
 
@@ -36,7 +37,7 @@ class Codec(Protocol):
         ...
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of ids; bytes that are not UTF-8 become U+FFFD."""
+        """The text of ids; what cannot be written, such as bytes that are not UTF-8, becomes U+FFFD."""
         ...
 
     def prompt(self, label: str | None) -> NDArray[np.int32]:
@@ -159,7 +160,7 @@ def train_codec(texts: Sequence[str], labels: Sequence[str], *, kind: str, size:
         )
         tokenizer.train_from_iterator(texts, trainer)
     else:
-        letters = sorted({letter for text in texts for letter in text})
+        letters = sorted({letter for text in texts for letter in text} - {UNKNOWN})
         vocabulary = {letter: i for i, letter in enumerate([UNKNOWN, *letters])}
         tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
         tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")

@@ -165,8 +165,8 @@ class CausalLanguage:
 
     modality: ClassVar[Literal["text"]] = "text"
     presets: ClassVar[Mapping[str, Preset]] = {
-        "tiny": Preset(TINY, "not measured yet"),
-        "shakespeare-char": Preset(SHAKESPEARE_CHAR, "not measured yet"),
+        "tiny": Preset(TINY, "not measured: meant for short labelled texts on a CPU"),
+        "shakespeare-char": Preset(SHAKESPEARE_CHAR, "not measured: the size and steps of nanoGPT's CPU recipe"),
         "small": Preset(SMALL, "not measured: meant for a GPU"),
         "tune": Preset(TUNE, "not measured: for a base model, with lora=true or whole"),
     }

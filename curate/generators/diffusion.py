@@ -132,8 +132,12 @@ class Diffusion:
 
     modality: ClassVar[Literal["image"]] = "image"
     presets: ClassVar[Mapping[str, Preset]] = {
-        "tiny": Preset(TINY, "not measured yet"),
-        "small": Preset(SMALL, "not measured yet"),
+        "tiny": Preset(
+            TINY,
+            "scikit-learn's digits, 1,437 to train: with 1,200 steps TSTR 0.983 beside TRTR 0.983 (support vector classifier), "
+            "coverage 0.997; validation loss lowest at 800 steps; 355 s on one busy AVX2 core",
+        ),
+        "small": Preset(SMALL, "not measured: meant for 28×28 on a CPU"),
         "base": Preset(BASE, "not measured: meant for a GPU, and for images of 64×64 and more"),
     }
 
