@@ -69,20 +69,23 @@ def real_metadata(catalog: Catalog, what: Resolved) -> Iterator[pa.RecordBatch]:
 def drawn_models(catalog: Catalog, split: Split) -> list[Drawn]:
     """The trained models of a split's dataset, by name, with how many accepted samples each has."""
     rows = catalog.rows(
-        """SELECT m.model_id, m.name, m.family, d.name || '@' || p.name || ':' || p.version || '/' || m.part, count(s.sample_id),
+        """SELECT m.model_id, m.name, m.family, d.name || '@' || p.name || ':' || p.version || '/' || m.part,
+                  count(s.sample_id),
                   p.name = ? AND NOT EXISTS (
                       SELECT 1 FROM split_members learned JOIN split_members held USING (sample_id)
-                      WHERE learned.split_id = m.split_id AND learned.part = m.part AND held.split_id = ? AND held.part <> 'train')
+                      WHERE learned.split_id = m.split_id AND learned.part = m.part
+                        AND held.split_id = ? AND held.part <> 'train')
            FROM models m JOIN splits p USING (split_id) JOIN datasets d ON d.dataset_id = p.dataset_id
            LEFT JOIN synthetic_samples s ON s.model_id = m.model_id AND s.status = 'accepted'
-           WHERE p.dataset_id = ? GROUP BY m.model_id, m.name, m.family, d.name, p.name, p.version, m.part, m.split_id ORDER BY m.name""",
+           WHERE p.dataset_id = ?
+           GROUP BY m.model_id, m.name, m.family, d.name, p.name, p.version, m.part, m.split_id ORDER BY m.name""",
         [split.name, split.split_id, split.dataset_id],
     )
     return [Drawn(*row) for row in rows]
 
 
 def choose_synthetic(catalog: Catalog, model_ids: list[int], limits: Mapping[str | None, int]) -> None:
-    """Remember the first accepted samples of these models by id, up to a limit for each label, as the table `chosen_synthetic`."""
+    """Put the first accepted samples of these models by id, up to a limit for each label, into `chosen_synthetic`."""
     import pyarrow as pa
 
     table = pa.table({"label": pa.array(list(limits), pa.string()), "most": pa.array(list(limits.values()), pa.int64())})
@@ -132,8 +135,8 @@ def origin(catalog: Catalog, dataset: Dataset) -> Origin:
     total = int(catalog.scalar("SELECT count(*) FROM real_samples WHERE dataset_id = ?", [dataset.dataset_id]))
     dropped = dict(
         catalog.rows(
-            """SELECT coalesce(e.method, v.reason), count(*) FROM real_samples s JOIN current_verdicts v USING (sample_id)
-               LEFT JOIN duplicates e USING (duplicate_id) WHERE s.dataset_id = ? AND v.action = 'drop' GROUP BY 1 ORDER BY 1""",
+            """SELECT v.reason, count(*) FROM real_samples s JOIN current_verdicts v USING (sample_id)
+               WHERE s.dataset_id = ? AND v.action = 'drop' GROUP BY 1 ORDER BY 1""",
             [dataset.dataset_id],
         )
     )

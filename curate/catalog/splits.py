@@ -104,7 +104,8 @@ def resolve(catalog: Catalog, spec: str) -> Resolved:
 def newest(catalog: Catalog, dataset: Dataset, *, name: str | None = None, version: int | None = None) -> Split | None:
     """The newest split of a dataset, of those with this name and version where they are given; None where there is none."""
     rows = catalog.rows(
-        f"{_SELECT} WHERE dataset_id = ? AND (? IS NULL OR p.name = ?) AND (? IS NULL OR version = ?) ORDER BY split_id DESC LIMIT 1",
+        f"""{_SELECT} WHERE dataset_id = ? AND (? IS NULL OR p.name = ?) AND (? IS NULL OR version = ?)
+            ORDER BY split_id DESC LIMIT 1""",
         [dataset.dataset_id, name, name, version, version],
     )
     return _split(rows[0]) if rows else None

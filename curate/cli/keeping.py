@@ -109,9 +109,9 @@ def _describe_export(report: ExportReport) -> str:
     kinds = f" ({report.real:,} real, {report.synthetic:,} synthetic)" if report.synthetic else ""
     rows = ", ".join(f"{count:,} in {part}" for part, count in report.rows.items())
     return lines(
-        f"{report.name}: {rows}{kinds} → {report.out}  ({report.format}, {report.bytes / 1e6:,.1f} MB, {seconds(report.seconds)})",
+        f"{report.name}: {rows}{kinds} → {report.out}"
+        f"  ({report.format}, {report.bytes / 1e6:,.1f} MB, {seconds(report.seconds)})",
         f"  {report.files:,} files; README.md is the card, croissant.json describes it, manifest.json holds the hashes",
-        f"  refused: {report.synthetic_left_out:,} synthetic samples beyond --max-share" if report.synthetic_left_out else None,
         *(f"  note: {note}" for note in report.notes),
     )
 

@@ -23,17 +23,17 @@ def allocate(groups: Iterable[Group], ratios: Mapping[str, float], *, seed: int)
     """Choose a part for each group; groups that have one keep it.
 
     Within a stratum, groups go by falling size, in classes of a factor of two, and within a class in the order of
-    hash(seed, key); each goes to the part that lacks most of its share of what was dealt so far, its class included. Large groups
-    are so spread like small ones, and the small ones even out what the large ones left. What one stratum leaves over or
-    owes is carried to the next, up to two samples a part, so that many rare labels do not all round the same way.
+    hash(seed, key); each goes to the part that lacks most of its share of what was dealt so far, its class included.
+    Large groups are so spread like small ones, and the small ones even out what the large ones left. What one stratum
+    leaves over or owes is carried to the next, up to two samples a part, so that many rare labels do not all round alike.
 
     Args:
         groups: with distinct keys.
         ratios: part → share, adding up to 1; parts with share 0 get no new group. Ties go to the part named first.
 
     Returns:
-        key → part. It depends on the groups, ratios and seed alone, not on the order of `groups`. Where every group is one sample and
-        none had a part, each part is within two samples of its share overall, and within four in each stratum.
+        key → part. It depends on the groups, ratios and seed alone, not on the order of `groups`. Where every group is one
+        sample and none had a part, each part is within two samples of its share overall, and within four in each stratum.
     """
     strata: dict[str, list[Group]] = defaultdict(list)
     for group in groups:

@@ -77,8 +77,8 @@ def export(
         spec: what to export; `curate.catalog.splits` states the grammar.
         format: a writer plug-in.
         out: a folder that does not exist or is empty.
-        include_synthetic: add to the train part accepted samples of models that learned from this split and from nothing that is
-            held out in it. Never to another part.
+        include_synthetic: add to the train part accepted samples of models that learned from this split and from nothing
+            that is held out in it. Never to another part.
         max_share: share of each label's rows in the train part that may be synthetic, at least 0 and under 1.
         overwrite: `out` may hold an earlier export, and nothing else.
         options: of the format.
@@ -208,14 +208,14 @@ class _Contents:
                 self._types.add(json.loads(text) if text else {})
         if self.left_out:
             self.notes.append(
-                f"{self.left_out:,} accepted synthetic samples stay out: each label's rows are to be at most {share:.0%} synthetic,"
-                " and labels without a real row in train take none"
+                f"{self.left_out:,} accepted synthetic samples stay out: each label's rows are to be at most"
+                f" {share:.0%} synthetic, and labels without a real row in train take none"
             )
-        for model in models:
-            if not model.is_clean and model.samples:
+        for other in models:
+            if not other.is_clean and other.samples:
                 self.notes.append(
-                    f"{model.samples:,} samples of {model.name} stay out: it learned from {model.trained_on}, which is another split"
-                    " or holds samples that are held out here"
+                    f"{other.samples:,} samples of {other.name} stay out: it learned from {other.trained_on}, which is"
+                    " another split or holds samples that are held out here"
                 )
         if not self.synthetic:
             self.notes.append("there was no synthetic sample to include")

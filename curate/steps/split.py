@@ -206,7 +206,7 @@ def _plan(workspace: Workspace, home: Dataset, name: str, recipe: Mapping[str, A
 
 
 def _anchors(ids: list[int], keys: list[str], curated: list[bool], former: Mapping[int, str]) -> dict[str, str]:
-    """The part each group is bound to: that of its members of earlier versions, or of its dropped ones where no other is left."""
+    """The part each group is bound to: that of its former members, or of the dropped ones where no other is left."""
     bound: tuple[dict[str, str], dict[str, str]] = ({}, {})
     for sample_id, key, is_curated in zip(ids, keys, curated, strict=True):
         part = former.get(sample_id)

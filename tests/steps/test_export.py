@@ -56,8 +56,8 @@ def draw(workspace: Workspace, split_id: int, *, labels: list[str], name: str = 
     for n, label in enumerate([*labels, "l0"]):
         text = f"{name} drew {n}"
         catalog.execute(
-            """INSERT INTO synthetic_samples (dataset_id, model_id, run_id, seed, draw_index, requested_label, settings, depth, parents,
-                   modality, content_hash, label, text, size_bytes, status, refusal)
+            """INSERT INTO synthetic_samples (dataset_id, model_id, run_id, seed, draw_index, requested_label, settings, depth,
+                   parents, modality, content_hash, label, text, size_bytes, status, refusal)
                VALUES (?, ?, 1, 5, ?, ?, '{}', 1, '[]', 'text', ?, ?, ?, ?, ?, ?)""",
             [
                 dataset_id, model_id, n, label, hashlib.sha256(text.encode()).hexdigest(), label, text, len(text),
@@ -163,7 +163,7 @@ def test_nothing_of_a_stranger_is_ever_deleted(workspace, tmp_path):
     with pytest.raises(InputError, match="not empty"):
         export(workspace, "tales", format="csv", out=out)
     (out / "mine.txt").write_text("precious")
-    with pytest.raises(InputError, match="mine.txt"):
+    with pytest.raises(InputError, match=r"mine\.txt"):
         export(workspace, "tales", format="jsonl", out=out, overwrite=True)
     assert (out / "mine.txt").read_text() == "precious" and (out / "data.csv").exists()
     (out / "mine.txt").unlink()
