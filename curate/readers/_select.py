@@ -96,6 +96,16 @@ class Selection:
         object.__setattr__(self, "_nested", tuple(name for name in named if "." in name))
         object.__setattr__(self, "_from", _label_source(self.label_from) if self.label_from else None)
 
+    def begin_source(self, *, fitted_before: bool) -> None:
+        """Choose the fields anew, so that what the rows of a source become depends on that source alone.
+
+        Args:
+            fitted_before: rows were taken with these settings before, so a row without a named field is bad data, no mistake.
+        """
+        state = self._state
+        state.text_field = state.image_field = None
+        state.good = state.good or fitted_before
+
     def pick(self, record: Record, source: SourceFile) -> Picked:
         """Make a sample's parts of one record.
 

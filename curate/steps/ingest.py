@@ -208,6 +208,7 @@ class _Pass:
             old = self.known.get(str(file.path))
             source = SourceState(old.source_id if old else next(reserve), file)
             batch.open_source(source, begins=True)
+            self.selection.begin_source(fitted_before=self.tally.unchanged > 0)
             for item in read_file(file.path, self.options, include, exclude, self.workspace.progress.advance):
                 if isinstance(item, Record):
                     batch.add(item, file, self.selection)
