@@ -92,6 +92,22 @@ def relations(catalog: Catalog) -> list[Relation]:
     return [Relation(name, kind, tuple(columns)) for (kind, name), columns in found.items()]
 
 
+def check_expression(text: str) -> None:
+    """Make sure that some SQL is one expression, which cannot end the statement that it is put into.
+
+    Raises:
+        SettingError: it is more, less, or no SQL.
+    """
+    import duckdb
+
+    try:
+        duckdb.SQLExpression(text)
+    except duckdb.Error as error:
+        raise SettingError(
+            f"not one SQL expression: {text!r} ({str(error).splitlines()[0]})", hint="--where \"label = 'hat' AND width > 100\""
+        ) from error
+
+
 class QueryResult:
     """The answer to a query, read once, as one table or batch by batch.
 

@@ -248,6 +248,70 @@ def load(
     return ids, matrix
 
 
+class Extent(NamedTuple):
+    """What a set of vectors can be told from another one by, without reading it."""
+
+    vectors: int
+    highest_id: int
+    sum_of_ids: int
+
+
+def extent(catalog: Catalog, slug: str, dataset_id: int | None) -> Extent:
+    """The extent of the vectors of a dataset, or of all, real and synthetic."""
+    row = catalog.row(
+        f"""SELECT count(*), coalesce(max(sample_id), 0), coalesce(sum(sample_id), 0)
+            FROM {_SAMPLES["all"]} s SEMI JOIN {_table(slug)} v USING (sample_id) WHERE ? IS NULL OR s.dataset_id = ?""",
+        [dataset_id, dataset_id],
+    )
+    assert row is not None
+    return Extent(*map(int, row))
+
+
+def in_state(
+    catalog: Catalog, slug: str, dataset_id: int | None, *, origin: Origin, states: Sequence[str]
+) -> NDArray[np.int64]:
+    """Ids, rising, of the samples that have a vector and are in one of these states of the view `samples`."""
+    found = catalog.table(
+        f"""SELECT sample_id FROM samples s SEMI JOIN {_table(slug)} v USING (sample_id)
+            WHERE (? IS NULL OR dataset = (SELECT name FROM datasets WHERE dataset_id = ?)) AND (? = 'all' OR origin = ?)
+              AND state IN (SELECT unnest(?)) ORDER BY sample_id""",
+        [dataset_id, dataset_id, origin, origin, list(states)],
+    )
+    return found["sample_id"].to_numpy().astype(np.int64)
+
+
+def having(catalog: Catalog, sample_id: int) -> list[str]:
+    """The slugs of the embedders that have a vector of a sample."""
+    return [
+        row.slug
+        for row in embedders(catalog)
+        if catalog.scalar(f"SELECT 1 FROM {_table(row.slug)} WHERE sample_id = ? LIMIT 1", [sample_id])
+    ]
+
+
+class Found(NamedTuple):
+    """A sample as a hit of a search shows it; the text is its first 2,000 characters."""
+
+    sample_id: int
+    origin: str
+    dataset: str
+    modality: str
+    label: str | None
+    text: str | None
+    blob: str | None
+    state: str
+
+
+def found(catalog: Catalog, sample_ids: NDArray[np.int64]) -> dict[int, Found]:
+    """Fetch what a search shows of some samples."""
+    with catalog.given(wanted=_id_table(sample_ids)):
+        rows = catalog.rows(
+            """SELECT sample_id, origin, dataset, modality, label, text[:2000], blob, state
+               FROM samples SEMI JOIN wanted USING (sample_id)"""
+        )
+    return {row[0]: Found(*row) for row in rows}
+
+
 def _allocate(shape: tuple[int, int], memory_bytes: int | None, spill: Path | None) -> NDArray[np.float32]:
     if memory_bytes is None or spill is None or shape[0] * shape[1] * 4 <= memory_bytes:
         return np.empty(shape, np.float32)
