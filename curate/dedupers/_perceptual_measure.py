@@ -6,6 +6,7 @@ vectors alone. numba kernels; the tables are built once by numpy.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -15,26 +16,34 @@ from numpy.typing import NDArray
 WAVES = 24
 LUMA = WAVES * WAVES
 CHROMA = 10
+_CORNER = tuple((y, x) for y in range(4) for x in range(4 - y))
 WIDTH = LUMA + 2 + 2 * CHROMA
 FLOOR = 10.0
 
 STEPS = 15
 """Crops are tried in steps of 1 % of the side, at most STEPS − 1 of them at each edge."""
-BAIL = 0.35
-"""Where no coarse crop correlates so much, no finer one is looked for."""
+BAIL = (0.2, 0.35)
+"""Where no even crop, and then no coarse one, correlates so much, no finer one is looked for."""
 SAME_GREY = 12.0
 """Two plain pictures whose mean colours differ by so many levels are alike by a factor of 1/e."""
-COLOURED = 4.0
+COLOURED = 5.0
 """A picture whose chroma is weaker than this, in levels, says nothing about colour."""
+HUES = (0.2, 0.6)
+"""Two coloured pictures whose chroma correlates less than the first are different, more than the second the same."""
 DETAIL = (200.0, 60.0)
 """Waves that must carry the contrast before a correlation is believed in full: of two tiny pictures, and of others."""
 TINY = 0.5
 """Resolution entry below which a picture's thumbnail is an enlargement."""
 _CROPS = np.array(
-    [(0, 0, 0, 0), (2, 2, 2, 2), (4, 4, 4, 4), (6, 6, 6, 6), (4, 1, 2, 2), (1, 4, 2, 2), (2, 2, 4, 1), (2, 2, 1, 4)]
-    + [(5, 2, 5, 2), (5, 2, 2, 5), (2, 5, 5, 2), (2, 5, 2, 5)],
-    np.int64,
-)  # left, right, top, bottom, in steps
+    [
+        *((even, even, even, even) for even in (0, 2, 4, 6)),
+        *((a, b, 2, 2) for a, b in ((4, 1), (1, 4))),
+        *((2, 2, a, b) for a, b in ((4, 1), (1, 4))),
+        *((*across, *down) for across in ((5, 2), (2, 5)) for down in ((5, 2), (2, 5))),
+    ]
+)
+"""Where the search begins: steps cut at the left, right, top and bottom; the even crops lead."""
+_EVEN = 4
 
 
 class Tables(NamedTuple):
@@ -50,17 +59,22 @@ class Tables(NamedTuple):
     starts: NDArray[np.int64]
 
 
-def tables() -> Tables:
-    """Build the look-up tables; about 2 MB."""
+def side_crop(before: float, behind: float) -> NDArray[np.float32]:
+    """(WAVES, WAVES): turns the waves of a side into those of what is left after cutting these shares at its ends."""
     waves = np.arange(WAVES)
     scale = np.where(waves > 0, np.sqrt(2), 1)
     points = (np.arange(2 * WAVES) + 0.5) / (2 * WAVES)
     analysis = (scale * np.cos(np.pi * waves * points[:, None])).T / len(points)
-    crops = np.empty((STEPS, STEPS, WAVES, WAVES), np.float32)
-    for before in range(STEPS):
-        for behind in range(STEPS):
-            inside = before / 100 + points * (1 - (before + behind) / 100)
-            crops[before, behind] = analysis @ (scale * np.cos(np.pi * waves * inside[:, None]))
+    inside = before + points * (1 - before - behind)
+    return (analysis @ (scale * np.cos(np.pi * waves * inside[:, None]))).astype(np.float32)
+
+
+@cache
+def tables() -> Tables:
+    """Build the look-up tables; about 2 MB."""
+    waves = np.arange(WAVES)
+    scale = np.where(waves > 0, np.sqrt(2), 1)
+    crops = np.array([[side_crop(before / 100, behind / 100) for behind in range(STEPS)] for before in range(STEPS)])
     weight = 1 + np.hypot(waves[:, None], waves[None, :])
     weight[0, 0] = 0
     unweight = np.divide(1, weight, out=np.zeros_like(weight), where=weight > 0)
@@ -69,16 +83,23 @@ def tables() -> Tables:
     return Tables(crops, weight.astype(np.float32), unweight.astype(np.float32), pixels.astype(np.float32), _CROPS)
 
 
-def pose(vector: NDArray[np.float32], mirror: bool, quarter_turns: int) -> NDArray[np.float32]:
+def pose(vectors: NDArray[np.float32], mirror: bool, quarter_turns: int) -> NDArray[np.float32]:
     """The vectors (n, WIDTH) of the same pictures mirrored left to right, then turned counterclockwise."""
-    out = vector.copy()
-    luma = out[:, :LUMA].reshape(-1, WAVES, WAVES)
-    odd = np.where(np.arange(WAVES) % 2 == 1, -1, 1).astype(np.float32)
-    if mirror:
-        luma = luma * odd
-    for _ in range(quarter_turns % 4):
-        luma = luma.transpose(0, 2, 1) * odd[:, None]
-    out[:, :LUMA] = luma.reshape(-1, LUMA)
+    out = vectors.copy()
+    grids = [(np.arange(LUMA).reshape(WAVES, WAVES), WAVES)]
+    for start in (LUMA + 1, LUMA + 1 + CHROMA):
+        corner = np.full((4, 4), -1)
+        corner[tuple(zip(*_CORNER, strict=True))] = start + np.arange(CHROMA)
+        grids.append((corner, 4))
+    for places, side in grids:
+        there = places >= 0
+        grid = np.where(there, vectors[:, places], 0).astype(np.float32)  # (n, side, side)
+        odd = np.where(np.arange(side) % 2 == 1, -1, 1).astype(np.float32)
+        if mirror:
+            grid = grid * odd
+        for _ in range(quarter_turns % 4):
+            grid = grid.transpose(0, 2, 1) * odd[:, None]
+        out[:, places[there]] = grid[:, there]
     return out
 
 
@@ -120,13 +141,15 @@ def _search(a, b, table, ground):  # type: ignore[no-untyped-def]
     between, out = np.empty((WAVES, WAVES), np.float32), np.empty((WAVES, WAVES), np.float32)
     best, crop, trial = np.float32(-2), np.zeros(4, np.int64), np.zeros(4, np.int64)
     for start in range(table.starts.shape[0]):
+        if start == _EVEN and best < BAIL[0]:
+            return best
         s = table.starts[start]
         cropped(a, s[0], s[1], s[2], s[3], table, between, out)
         c = correlation(out, b, ground)
         if c > best:
             best = c
             crop[:] = s
-    if best < BAIL:
+    if best < BAIL[1]:
         return best
     step = 2
     while step > 0:
@@ -183,40 +206,69 @@ def _spread(luma):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def measure(left, right, posed, table):  # type: ignore[no-untyped-def]
-    """The verified measure of one pair.
+def _believed(best, a, b, wanted):  # type: ignore[no-untyped-def]
+    """A correlation drawn towards 0 where few waves carry the contrast, by Fisher's z."""
+    share = np.sqrt(min(min(_spread(a), _spread(b)) / wanted, 1.0))
+    return np.tanh(np.arctanh(min(np.float64(best), 0.9999999)) * share)
 
-    `left` comes in the poses that count as the same: posed is (p, WIDTH), its first row `left` itself.
+
+@njit(cache=True, nogil=True)
+def _hue(a, b):  # type: ignore[no-untyped-def]
+    """1 where the colours agree or one picture has none, 0 where they contradict each other."""
+    ab, aa, bb = 0.0, 1e-12, 1e-12
+    for i in range(a.shape[0]):
+        ab += a[i] * b[i]
+        aa += a[i] * a[i]
+        bb += b[i] * b[i]
+    if min(aa, bb) < COLOURED**2:
+        return 1.0
+    return min(max((ab / np.sqrt(aa * bb) - HUES[0]) / (HUES[1] - HUES[0]), 0.0), 1.0)
+
+
+@njit(cache=True, nogil=True)
+def _scale(vector):  # type: ignore[no-untyped-def]
+    """What turns a unit vector's entries back into grey levels."""
+    return FLOOR / max(np.hypot(vector[0], vector[LUMA]), 1e-6)
+
+
+@njit(cache=True, nogil=True)
+def _luma(vector, scale):  # type: ignore[no-untyped-def]
+    waves = vector[:LUMA].copy().reshape(WAVES, WAVES) * np.float32(scale)
+    waves[0, 0] = 0
+    return waves
+
+
+@njit(cache=True, nogil=True)
+def measure(left, right, posed, table, least):  # type: ignore[no-untyped-def]
+    """The verified measure of one pair; where it is under `least`, any value under `least`.
+
+    posed: (p, WIDTH), `left` in the poses that count as the same, `left` itself the first.
     """
     if np.array_equal(left, right):
         return np.float32(1)
-    scale_a = FLOOR / np.hypot(left[0], left[LUMA])
-    scale_b = FLOOR / np.hypot(right[0], right[LUMA])
-    b = right[:LUMA].copy().reshape(WAVES, WAVES) * np.float32(scale_b)
-    b[0, 0] = 0
-    grey_a = np.arctan2(left[LUMA], left[0]) * 255 / np.pi
-    grey_b = np.arctan2(right[LUMA], right[0]) * 255 / np.pi
+    scale_a, scale_b = _scale(left), _scale(right)
     chroma_a, chroma_b = left[LUMA + 1 : WIDTH - 1] * scale_a, right[LUMA + 1 : WIDTH - 1] * scale_b
-    apart = (grey_a - grey_b) ** 2 + (chroma_a[0] - chroma_b[0]) ** 2 + (chroma_a[CHROMA] - chroma_b[CHROMA]) ** 2
+    grey_a, grey_b = np.arctan2(left[LUMA], left[0]), np.arctan2(right[LUMA], right[0])
+    apart = ((grey_a - grey_b) * 255 / np.pi) ** 2
+    apart += (chroma_a[0] - chroma_b[0]) ** 2 + (chroma_a[CHROMA] - chroma_b[CHROMA]) ** 2
     ground = np.float32(np.exp(-apart / SAME_GREY**2))
     tiny = left[WIDTH - 1] * scale_a < TINY * FLOOR and right[WIDTH - 1] * scale_b < TINY * FLOOR
-    best = np.float32(-1)
-    spread = np.float64(0)
+    b = _luma(right, scale_b)
+    energy_b = (b * b).sum()
+    best, energy_a = np.float32(-1), np.float32(0)
     for p in range(posed.shape[0]):
-        a = posed[p, :LUMA].copy().reshape(WAVES, WAVES) * np.float32(scale_a)
-        a[0, 0] = 0
-        if p == 0:
-            energy_a, energy_b = (a * a).sum(), (b * b).sum()
-            spread = min(_spread(a), _spread(b))
+        a = _luma(posed[p], scale_a)
+        energy_a = (a * a).sum()
+        hue = _hue(posed[p, LUMA + 1 : WIDTH - 1] * scale_a, chroma_b)
+        if hue < least:
+            continue
         c = correlation(a, b, ground)
         if not tiny and min(energy_a, energy_b) > FLOOR * FLOOR:
             if c > 0.4:
                 c = max(c, np.float32(_outside(a, b, table, ground, 5, 10)), np.float32(_outside(a, b, table, ground, 10, 5)))
             if c < 0.97:
                 c = max(c, _search(a, b, table, ground), _search(b, a, table, ground))
-        best = max(best, c)
-    if max(energy_a, energy_b) < FLOOR * FLOOR:
+        best = max(best, np.float32(c * hue))
+    if best < least or max(energy_a, energy_b) < FLOOR * FLOOR:
         return best
-    wanted = DETAIL[0] if tiny else DETAIL[1]
-    believed = np.sqrt(min(spread / wanted, 1.0))
-    return np.float32(np.tanh(np.arctanh(min(np.float64(best), 0.9999999)) * believed))
+    return np.float32(_believed(best, _luma(left, scale_a), b, DETAIL[0] if tiny else DETAIL[1]))

@@ -19,7 +19,7 @@ _BORDER_LEVELS = 6
 """A border's pixels lie within so many grey levels of their median: a JPEG's own noise, no texture."""
 _EDGE_LEVELS = 12
 _EDGE_SHARE = 0.5
-"""Beyond a border at least this share of the pixels differ from it by more than so many levels: a margin of the picture's own stays."""
+"""Beyond a border at least this share of the pixels differ from it by more than so many levels; a soft margin stays."""
 _SMALL = 64
 """Pictures with a shorter side than this are never trimmed: the margin of an icon or a digit is part of it."""
 

@@ -37,7 +37,7 @@ def whitening() -> NDArray[np.float32]:
 class Perceptual:
     """Whitened cosine waves of a 48×48 thumbnail, with a little colour and the mean grey.
 
-    Layout of a vector, before it is scaled to length 1, in grey levels: WAVES² luma waves, row by row (vertical frequency first),
+    Layout of a vector, before it is scaled to length 1, in grey levels: WAVES² luma waves, row by row,
     with FLOOR·cos πm in the place of the mean; FLOOR·sin πm, where m in [0, 1] is the mean luma; 10 waves of Cb, 10 of Cr; and
     FLOOR·r, where r is the shorter side over 2·SIZE, at most 1: how much of the detail is real and not enlarged.
     """
