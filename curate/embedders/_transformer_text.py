@@ -24,8 +24,6 @@ TOKENS_A_BATCH = 1_024
 TOKENS_A_GPU_BATCH = 65_536
 TEXTS_A_CHUNK = 16_384
 """Texts that are tokenized and sorted together; bounds the memory of the token lists."""
-POOL_FROM_BATCHES = 4
-"""Below so many batches (a query, a page of texts) the calling thread does the work itself."""
 
 
 def core_count(threads: int) -> int:
@@ -101,22 +99,19 @@ def run_batches(
             if advance is not None:
                 advance(count)
 
-    if threads == 1 or len(batches) < POOL_FROM_BATCHES:
-        with _torch_threads(threads):
+    with _one_torch_thread():
+        if threads == 1 or len(batches) < 2:  # a query, or a page of texts
             tell(map(one, batches))
-        return
-    with (
-        _torch_threads(1),
-        ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as workers,
-    ):
-        tell(workers.map(one, batches))
+            return
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as workers:
+            tell(workers.map(one, batches))
 
 
 @contextmanager
-def _torch_threads(count: int) -> Iterator[None]:
-    """Let torch use `count` threads in the block."""
+def _one_torch_thread() -> Iterator[None]:
+    """Let torch split no operation over threads in the block."""
     before = torch.get_num_threads()
-    torch.set_num_threads(count)
+    torch.set_num_threads(1)
     try:
         yield
     finally:

@@ -35,10 +35,27 @@ class MiniLM:
     """384 dimensions, texts cut at 256 tokens; the vectors of stock sentence-transformers up to float32 rounding.
 
     Own code runs the model (`_bert`), which skips padding and the import of transformers.
+
+    `default_threshold` is the lowest cosine of the curve at which at most 1 % of banking77's 10,003 questions have a question
+    of another intent that near, and at most 0.1 % of 2,000 gsm8k problems another problem. Some of the former mean the same
+    under two labels, so the loss is smaller still. Edits of 800 of these texts are found in these shares
+    (`tests/benchmarks/dedupe/bench_thresholds.py` makes the table):
+
+    cosine                        0.90     0.93     0.95     0.97     0.99
+    stranger in banking77        3.82 %   1.49 %   0.67 %   0.22 %   0.00 %
+    stranger in gsm8k            0.30 %   0.20 %   0.10 %   0.00 %   0.00 %
+    letter case                 100 %    100 %    100 %    100 %    100 %
+    no punctuation               96 %     90 %     81 %     65 %     35 %
+    closing mark to "!!!"        97 %     89 %     73 %     41 %      5 %
+    neighbouring words swapped   99 %     97 %     93 %     82 %     51 %
+    halves exchanged             97 %     89 %     77 %     47 %      1 %
+    greeting and thanks added    95 %     87 %     77 %     56 %      7 %
+    one word left out            82 %     74 %     67 %     57 %     39 %
+    letters swapped (typos)      35 %     21 %     13 %      5 %      2 %
     """
 
     modalities: ClassVar[frozenset[Modality]] = frozenset({"text"})
-    default_threshold: float | None = None
+    default_threshold: float | None = 0.95
     slug = "minilm"
     description = "all-MiniLM-L6-v2, 384 dimensions, float32, 256 tokens at most"
 

@@ -36,7 +36,12 @@ class Static:
 
     Each token of MiniLM's vocabulary is passed through MiniLM alone, the vectors are turned to their 256 principal axes and
     weighted by how rare the token is, after Model2Vec (Tulkens and van Dongen 2024). Good for candidates, not for verdicts.
-    The table is made once (some 20 s) and kept in `options.folder`; without a folder it is made at every start.
+    The table is made once (48 s on two busy cores) and kept in `options.folder`; without a folder it is made at every start.
+
+    Measured on banking77: 10,000 texts a second of one core; 46 % of MiniLM's ten nearest are among its own ten nearest. It
+    has no default threshold, as it cannot tell texts of the same words in another order apart: at 0.95, 0.68 % of banking77's
+    questions have a question of another intent that near, and 0.30 % of 2,000 gsm8k problems another problem (MiniLM: 0.67 %
+    and 0.10 %).
     """
 
     modalities: ClassVar[frozenset[Modality]] = frozenset({"text"})

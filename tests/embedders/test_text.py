@@ -47,10 +47,13 @@ def test_minilm_agrees_with_stock_on_any_text(minilm, stock, texts):
     np.testing.assert_allclose(minilm.embed_texts(texts), stock_vectors(stock, texts), atol=1e-5)
 
 
-def test_embedding_leaves_torch_as_it_was(minilm):
+def test_many_batches_over_threads_have_the_same_vectors_and_leave_torch_as_it_was(minilm, monkeypatch):
     before = torch.get_num_threads()
-    minilm.embed_texts(TEXTS * 3)
-    assert torch.get_num_threads() == before
+    whole = minilm.embed_texts(TEXTS[:40])
+    monkeypatch.setattr(minilm, "_budget", 30)
+    told: list[int] = []
+    np.testing.assert_allclose(minilm.embed_texts(TEXTS[:40], told.append), whole, atol=1e-5)
+    assert torch.get_num_threads() == before and sum(told) == 40 and len(told) > 10
 
 
 def test_minilm_takes_no_model():

@@ -1,0 +1,121 @@
+"""What the perceptual embedder sees: every kind of file, upright, on a ground, and the same however it was packed."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageOps
+from sklearn.datasets import load_sample_images
+
+from curate.embedders import EmbedderOptions
+from curate.embedders.perceptual import PLUGIN
+
+
+@pytest.fixture(scope="module")
+def photos():
+    return [Image.fromarray(array) for array in load_sample_images().images]
+
+
+@pytest.fixture(scope="module")
+def embed():
+    embedder = PLUGIN(EmbedderOptions(threads=2))
+    return lambda *files: embedder.embed_images(list(files))
+
+
+def packed(picture, kind="PNG", **options):
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def test_the_packing_of_a_photo_hardly_moves_its_vector(embed, photos):
+    for photo in photos:
+        plain = packed(photo)
+        others = [
+            packed(photo, "JPEG", quality=40),
+            packed(photo.convert("CMYK"), "JPEG", quality=90),
+            packed(photo, "WEBP", quality=70),
+            packed(photo.convert("P", palette=Image.Palette.ADAPTIVE), "GIF"),
+            packed(photo.convert("RGBA")),
+            packed(photo.resize((300, 300))),
+            packed(photo.convert("L")),
+        ]
+        vectors = embed(plain, *others)
+        assert (vectors[1:] @ vectors[0] > PLUGIN.default_threshold).all()
+    first, second = embed(*map(packed, photos))
+    assert first @ second < 0.3
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_applied(embed, photos, orientation, kind):
+    photo = photos[0].crop((0, 0, 400, 400))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    told = packed(photo, kind, exif=exif)
+    upright = packed(ImageOps.exif_transpose(Image.open(io.BytesIO(told))))
+    a, b = embed(told, upright)
+    assert a @ b > 0.98
+
+
+def test_only_the_first_frame_of_an_animation_counts(embed, photos):
+    one, two = (photo.resize((200, 150)).convert("P", palette=Image.Palette.ADAPTIVE) for photo in photos)
+    animated, still = embed(packed(one, "GIF", save_all=True, append_images=[two]), packed(one, "GIF"))
+    assert animated @ still > 0.999
+
+
+@pytest.mark.parametrize("ink", ["black", "white", "red"])
+def test_a_drawing_on_nothing_is_seen_whatever_its_ink(embed, ink):
+    vectors = []
+    for shape in ("ellipse", "rectangle"):
+        picture = Image.new("RGBA", (100, 100), (0, 0, 0, 0))
+        getattr(ImageDraw.Draw(picture), shape)((20, 20, 80, 80), fill=ink)
+        vectors.append(packed(picture))
+    a, b = embed(*vectors)
+    assert a @ b < 0.95
+
+
+def test_sixteen_bit_greys_are_scaled_and_not_clipped(embed, photos):
+    eight = photos[0].convert("L")
+    deep = Image.fromarray(np.asarray(eight).astype(np.uint16) * 257)
+    a, b = embed(packed(eight), packed(deep))
+    assert a @ b > 0.999
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "I", "F", "YCbCr"])
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (7, 5)])
+def test_every_mode_and_the_smallest_sizes_have_unit_vectors(embed, mode, size):
+    picture = Image.new(mode, size)
+    kind = "TIFF" if mode in ("CMYK", "F", "YCbCr", "I") else "PNG"
+    (vector,) = embed(packed(picture, kind))
+    assert vector.dtype == np.float32 and np.isfinite(vector).all() and abs(np.linalg.norm(vector) - 1) < 1e-5
+
+
+def test_flat_pictures_are_told_apart_by_their_grey_and_colour(embed):
+    black, white, grey, nearly_grey, red = embed(
+        *(packed(Image.new("RGB", (90, 90), colour)) for colour in ("black", "white", "#808080", "#828282", "red"))
+    )
+    assert grey @ nearly_grey > 0.99
+    assert max(black @ white, black @ grey, white @ grey, grey @ red) < 0.8
+
+
+def test_an_added_border_is_cut_off_and_a_margin_of_the_picture_is_not(embed, photos):
+    photo = photos[0]
+    framed = ImageOps.expand(photo, border=30, fill="black")
+    plain, bordered = embed(packed(photo), packed(framed))
+    assert plain @ bordered > 0.6
+    product = Image.new("RGB", (400, 400), "white")
+    ImageDraw.Draw(product).ellipse((60, 60, 340, 340), fill="navy")
+    tight = product.crop((60, 60, 341, 341))
+    a, b = embed(packed(product), packed(tight))
+    assert a @ b < 0.6
+
+
+def test_threads_change_nothing_and_the_fingerprint_is_the_same(photos):
+    files = [packed(photo.crop((x, x, x + 200, x + 200))) for photo in photos for x in range(0, 200, 20)]
+    one, two = PLUGIN(EmbedderOptions(threads=1)), PLUGIN(EmbedderOptions(threads=2))
+    assert one.fingerprint == two.fingerprint
+    assert (one.embed_images(files) == two.embed_images(files)).all()
+    np.testing.assert_allclose(one.embed_images(files[3:4]), one.embed_images(files)[3:4], atol=1e-5)
