@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
+import duckdb
+
 from curate.catalog._connection import Catalog
+from curate.catalog.query import check_expression
+from curate.errors import SettingError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -61,7 +65,8 @@ def update_changed(catalog: Catalog, records: pa.Table) -> int:
         changed = catalog.rows(
             f"""UPDATE real_samples s SET label = n.label, external_id = n.external_id, metadata = n.metadata
                 FROM staged_records n
-                WHERE s.source_id = n.source_id AND s.content_hash = n.content_hash AND s.occurrence = n.occurrence AND ({_DIFFERS})
+                WHERE s.source_id = n.source_id AND s.content_hash = n.content_hash AND s.occurrence = n.occurrence
+                  AND ({_DIFFERS})
                 RETURNING s.sample_id"""
         )
         return len(changed)
@@ -109,6 +114,26 @@ def by_ids(catalog: Catalog, sample_ids: pa.Table) -> dict[int, Sample]:
     return {row[0]: Sample(*row) for row in rows}
 
 
+def matching(catalog: Catalog, where: str) -> list[int]:
+    """The ids of the real samples that a condition names, rising.
+
+    Args:
+        where: a boolean SQL expression over the columns of the view `samples`.
+
+    Raises:
+        SettingError: it is no such expression.
+    """
+    check_expression(where)
+    try:
+        rows = catalog.rows(f"SELECT sample_id FROM samples WHERE origin = 'real' AND ({where}) ORDER BY sample_id")
+    except duckdb.Error as error:
+        raise SettingError(
+            f"the condition {where!r} cannot be used: {str(error).splitlines()[0]}",
+            hint="curate sql --schema names the columns",
+        ) from error
+    return [row[0] for row in rows]
+
+
 def texts(catalog: Catalog, sample_ids: pa.Table, *, batch_rows: int = 8192) -> Iterator[pa.RecordBatch]:
     """Stream (sample_id, text) of real samples in the order of the ids that are given, which must rise.
 
@@ -117,6 +142,6 @@ def texts(catalog: Catalog, sample_ids: pa.Table, *, batch_rows: int = 8192) -> 
     """
     with catalog.given(chosen=sample_ids):
         yield from catalog.reader(
-            "SELECT s.sample_id, s.text FROM real_samples s WHERE s.sample_id IN (SELECT sample_id FROM chosen) ORDER BY s.sample_id",
+            "SELECT sample_id, text FROM real_samples WHERE sample_id IN (SELECT sample_id FROM chosen) ORDER BY sample_id",
             batch_rows=batch_rows,
         )

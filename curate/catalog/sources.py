@@ -53,8 +53,8 @@ def put(catalog: Catalog, sources: pa.Table) -> None:
                FROM staged_sources n WHERE sources.source_id = n.source_id"""
         )
         catalog.execute(
-            """INSERT INTO sources SELECT source_id, dataset_id, uri, root, size_bytes, modified_ns, settings_hash, complete, read,
-                      rejected, skipped, run_id
+            """INSERT INTO sources SELECT source_id, dataset_id, uri, root, size_bytes, modified_ns, settings_hash, complete,
+                      read, rejected, skipped, run_id
                FROM staged_sources n WHERE NOT EXISTS (SELECT 1 FROM sources o WHERE o.source_id = n.source_id)"""
         )
 

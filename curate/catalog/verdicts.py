@@ -29,7 +29,8 @@ def rows_to_judge(catalog: Catalog, dataset_id: int, modality: str) -> pa.Table:
     """Every real sample of a modality in a dataset, in id order, with what decides who is kept.
 
     Returns:
-        sample_id, content_hash, length (characters, or pixels of an image), size_bytes, action and reason of the current verdict.
+        sample_id, content_hash, size_bytes, length (characters, or pixels of an image), action and reason of the current
+        verdict.
     """
     return catalog.table(
         """SELECT s.sample_id, s.content_hash, s.size_bytes,
@@ -60,11 +61,13 @@ def decide(catalog: Catalog, run_id: int, dataset_id: int, modality: str, drops:
                LEFT JOIN current_verdicts v USING (sample_id)
                LEFT JOIN duplicates e ON e.duplicate_id = v.duplicate_id
                WHERE NOT coalesce(v.action = 'drop' AND e.keeper_id = d.keeper_id AND e.method = d.method
-                         AND v.reason = d.reason AND abs(e.similarity - d.similarity) < 1e-6 AND e.threshold = d.threshold AND e.settings = d.settings, false)"""
+                         AND v.reason = d.reason AND abs(e.similarity - d.similarity) < 1e-6 AND e.threshold = d.threshold
+                         AND e.settings = d.settings, false)"""
         )
         catalog.execute(
             """INSERT INTO duplicates (duplicate_id, run_id, sample_id, keeper_id, method, similarity, threshold, settings)
-               SELECT duplicate_id, ?, sample_id, keeper_id, method, similarity, threshold, settings FROM changed ORDER BY duplicate_id""",
+               SELECT duplicate_id, ?, sample_id, keeper_id, method, similarity, threshold, settings FROM changed
+               ORDER BY duplicate_id""",
             [run_id],
         )
         new = int(

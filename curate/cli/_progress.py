@@ -67,7 +67,8 @@ class TerminalProgress:
             left = (self._total - self._done) / speed if speed > 0 else 0.0
             filled = round(share * _BAR_CELLS)
             cells = f"[{'█' * filled}{'·' * (_BAR_CELLS - filled)}] " if self._bar else ""
-            text = f"{self._what} {cells}{share:4.0%} of {self._amount(self._total)}, {self._amount(speed)}/s, {seconds(max(left, 0))} left"
+            pace = f"{self._amount(speed)}/s, {seconds(max(left, 0))} left"
+            text = f"{self._what} {cells}{share:4.0%} of {self._amount(self._total)}, {pace}"
         else:
             text += f", {self._amount(speed)}/s"
         if self._bar:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
@@ -11,6 +11,8 @@ from curate.cli._common import JsonOption, WaitOption, WorkspaceOption, lines, o
 
 if TYPE_CHECKING:
     from curate.steps.ingest import IngestReport
+
+    SplitOn = Literal["file", "paragraphs", "lines"]
 
 
 def register(app: typer.Typer) -> None:
@@ -64,13 +66,13 @@ def ingest(
     """
     from curate.steps.ingest import ingest as step
 
-    if split_on not in ("file", "paragraphs", "lines"):
+    if split_on not in ("file", "paragraphs", "lines"):  # Typer cannot take a Literal
         raise typer.BadParameter(f"file, paragraphs or lines, got {split_on!r}", param_hint="--split-on")
     fields = tuple(part.strip() for part in text.split(",")) if text else ()
     with opened(workspace, wait=wait) as ws:
         report = step(
-            ws, paths, dataset=dataset, text=fields, label=label, id=id, image=image, label_from=label_from, split_on=split_on,
-            include=include or (), exclude=exclude or (), licence=licence, source=source, notes=notes, update=update,
+            ws, paths, dataset=dataset, text=fields, label=label, id=id, image=image, label_from=label_from,
+            split_on=cast("SplitOn", split_on), include=include or (), exclude=exclude or (), licence=licence, source=source, notes=notes, update=update,
         )  # fmt: skip
     show(report, as_json, _describe_ingest)
     if strict and report.rejected:
@@ -80,8 +82,9 @@ def ingest(
 def _describe_ingest(report: IngestReport) -> str:
     opened_files = report.files - report.files_unchanged
     unchanged = f"; {report.files_unchanged:,} unchanged since last time" if report.files_unchanged else ""
+    account = f"{report.added:,} added + {report.unchanged:,} unchanged + {report.rejected:,} rejected"
     return lines(
-        f"{report.dataset}: read {report.read:,} = {report.added:,} added + {report.unchanged:,} unchanged + {report.rejected:,} rejected"
+        f"{report.dataset}: read {report.read:,} = {account}"
         f"  ({seconds(report.seconds)}, {rate(report.read, report.seconds, 'records')})",
         f"  files: {opened_files:,} opened ({report.bytes_read / 1e6:,.1f} MB){unchanged}",
         f"  rejected: {tally(report.reject_reasons)}" if report.rejected else None,

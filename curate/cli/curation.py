@@ -25,18 +25,26 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: curate dedupe support --method exact --method minhash --threshold minhash=0.8")(dedupe)
     app.command(epilog="Example: curate duplicates support -n 5")(duplicates)
     app.command(epilog="Example: curate restore 17")(restore)
-    app.command(epilog="Example: curate drop --where \"length(text) < 10\"")(drop)
+    app.command(epilog='Example: curate drop --where "length(text) < 10"')(drop)
 
 
 def dedupe(
     dataset: Annotated[str | None, typer.Argument(help="The dataset to judge.")] = None,
-    method: Annotated[list[str] | None, typer.Option(help="exact, minhash, semantic or perceptual (repeatable); all that fit by default.")] = None,
-    threshold: Annotated[list[str] | None, typer.Option(metavar="N|METHOD=N", help="Least similarity of near-duplicates (repeatable).")] = None,
+    method: Annotated[
+        list[str] | None, typer.Option(help="exact, minhash, semantic or perceptual (repeatable); all that fit by default.")
+    ] = None,
+    threshold: Annotated[
+        list[str] | None, typer.Option(metavar="N|METHOD=N", help="Least similarity of near-duplicates (repeatable).")
+    ] = None,
     against: Annotated[str | None, typer.Option(help="Also drop what this other dataset has already.")] = None,
     keep: Annotated[str, typer.Option(metavar="first|longest|largest", help="Which of several duplicates is kept.")] = "first",
     embedder: Annotated[str | None, typer.Option(help="Whose vectors the semantic method compares.")] = None,
-    invariant: Annotated[str | None, typer.Option(metavar="flip,rotate", help="Images: find mirrored and turned copies too.")] = None,
-    setting: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="Another setting of a method, such as ngram=7 (repeatable).")] = None,
+    invariant: Annotated[
+        str | None, typer.Option(metavar="flip,rotate", help="Images: find mirrored and turned copies too.")
+    ] = None,
+    setting: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Another setting of a method, such as ngram=7 (repeatable).")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Report, and change nothing.")] = False,
     restore: Annotated[bool, typer.Option("--restore", help="Take back all that dedupe dropped in the dataset.")] = False,
     explain: Annotated[int | None, typer.Option(metavar="ID", help="Say why this sample is kept or dropped.")] = None,
@@ -106,7 +114,9 @@ def restore(
 
 def drop(
     sample_ids: Annotated[list[int] | None, typer.Argument(metavar="ID...", help="Samples to drop.")] = None,
-    where: Annotated[str | None, typer.Option(help="Drop all real samples that this SQL condition over the view `samples` names.")] = None,
+    where: Annotated[
+        str | None, typer.Option(help="Drop all real samples that this SQL condition over the view `samples` names.")
+    ] = None,
     workspace: WorkspaceOption = None,
     wait: WaitOption = 0.0,
     as_json: JsonOption = False,
@@ -158,20 +168,30 @@ def _setting(pair: str) -> tuple[str, object]:
 def _describe_dedupe(report: DedupeReport) -> str:
     would = "would be " if report.dry_run else ""
     methods = [
-        f"    {name:<11}{report.by_method.get(name, 0):>8,}   {measure}" + (f" ≥ {report.thresholds[name]:g}" if name != "exact" else "")
+        f"    {name:<11}{report.by_method.get(name, 0):>8,}   {measure}"
+        + (f" ≥ {report.thresholds[name]:g}" if name != "exact" else "")
         for name, measure in report.measures.items()
     ]
     share = f" ({report.dropped / report.samples:.1%})" if report.samples else ""
     return lines(
-        f"{report.dataset}: {report.samples:,} samples = {report.kept:,} kept + {report.dropped:,} {would}dropped{share}  ({seconds(report.seconds)})",
-        f"  dropped in favour of a kept sample (--keep {report.keep}" + (f", --against {report.against}" if report.against else "") + "):",
+        f"{report.dataset}: {report.samples:,} samples = {report.kept:,} kept + {report.dropped:,} {would}dropped{share}"
+        f"  ({seconds(report.seconds)})",
+        f"  dropped in favour of a kept sample (--keep {report.keep}"
+        + (f", --against {report.against}" if report.against else "")
+        + "):",
         *methods,
         f"    by hand    {report.by_method['user']:>8,}" if report.by_method.get("user") else None,
-        f"  groups: {report.groups:,}; the largest has {report.largest_group:,} samples" if report.groups else "  no duplicates were found",
+        f"  groups: {report.groups:,}; the largest has {report.largest_group:,} samples"
+        if report.groups
+        else "  no duplicates were found",
         f"  since the last dedupe: {report.newly_dropped:,} {would}newly dropped, {report.restored:,} {would}restored",
-        "  more than 90 % of the samples are duplicates: look before you trust it" if report.dropped > 0.9 * report.samples else None,
+        "  more than 90 % of the samples are duplicates: look before you trust it"
+        if report.dropped > 0.9 * report.samples
+        else None,
         *(f"  note: {note}" for note in report.notes),
-        f"  next: curate duplicates {report.dataset}; curate split {report.dataset}" if report.groups else f"  next: curate split {report.dataset}",
+        f"  next: curate duplicates {report.dataset}; curate split {report.dataset}"
+        if report.groups
+        else f"  next: curate split {report.dataset}",
     )
 
 
@@ -188,7 +208,9 @@ def _describe_duplicates(report: DuplicatesReport) -> str:
     for group in report.shown:
         parts.append(f"\n  {group.dropped + 1:,} samples, kept: {_line(group.keeper)}")
         for member in group.members:
-            shown = _difference(group.keeper.text, member.sample.text) if member.sample.text is not None else member.sample.source
+            shown = (
+                _difference(group.keeper.text, member.sample.text) if member.sample.text is not None else member.sample.source
+            )
             parts.append(f"    {member.similarity:.3f} {member.method:<10} {member.sample.sample_id}  {shown}")
         if group.dropped > len(group.members):
             parts.append(f"    … and {group.dropped - len(group.members):,} more")

@@ -65,7 +65,8 @@ def distinct_contents(own: pa.Table, other: pa.Table | None, keep: str) -> Conte
 
     Args:
         own, other: as `verdicts.rows_to_judge` gives them; samples of `other` that are dropped take no part.
-        keep: "first" (lowest id), "longest" or "largest" (most characters or pixels, then most bytes, then the smaller content hash).
+        keep: "first" (lowest id), "longest" or "largest" (most characters or pixels, then most bytes, then the smaller
+            content hash).
 
     Raises:
         SettingError: `keep` is another word.

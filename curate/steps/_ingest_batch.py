@@ -169,7 +169,7 @@ class Batch:
         run.seen.add(keys)
         run.workspace.real.write(
             (BlobStore.name(self._hashes[n], self._suffix(n)), self._media(n))
-            for n in np.flatnonzero(is_new)
+            for n in np.flatnonzero(is_new).tolist()
             if self._picked[n].media is not None
         )
         tally = run.tally

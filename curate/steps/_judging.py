@@ -1,9 +1,10 @@
 """Who is kept and who is dropped: several methods over the distinct contents of a dataset.
 
 One pass of each method over what the methods before it kept is not enough: a content dropped in favour of one that a
-later method drops would be tied to nothing that is kept. Such contents are judged again, against those that are kept, until none is left; each
-round settles at least one, and most corpora need two rounds. In the end no two kept contents are similar by any method, and
-every dropped one is tied directly to a kept one.
+later method drops would be tied to nothing that is kept. Such contents are judged again, against those that are kept,
+until none is left; each round settles at least one, and most corpora need two rounds. In the end no two kept contents are
+similar by any method, and every dropped one is tied directly to a kept one. One that is judged again may fall to a kept
+content that comes after it in the order of priority, because what is kept stays kept.
 """
 
 from __future__ import annotations

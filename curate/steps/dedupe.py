@@ -78,7 +78,8 @@ def dedupe(
     Every dropped sample is tied to one that is kept and at least `threshold` similar to it, by the method's true measure.
 
     Args:
-        methods: dedupers by name, applied together; by default exact, minhash and semantic for text, exact and perceptual for images.
+        methods: dedupers by name, applied together; by default exact, minhash and semantic for text, exact and perceptual
+            for images.
         threshold: one for every near-duplicate method, or by method; each method's own by default.
         against: another dataset; what it has already is dropped here in favour of its sample.
         keep: "first", "longest" or "largest".

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -59,7 +60,9 @@ class Explanation:
     """Why a sample is kept or dropped.
 
     Attributes:
-        measured: the similarity to the keeper, measured again from the content just now; None where nothing ties it.
+        action, reason: the verdict that counts; None where there is none.
+        keeper: the sample that stands for it; None where nothing ties it, and then the rest is None too.
+        measure: what `similarity` is, for people.
     """
 
     sample: Sample
@@ -93,7 +96,7 @@ def duplicates(
     """
     home = datasets.find(workspace.catalog, dataset)
     ties = verdicts.groups(workspace.catalog, home.dataset_id, method=method, limit=limit).to_pylist()
-    shown: dict[int, list[dict[str, object]]] = {}
+    shown: dict[int, list[dict[str, Any]]] = {}
     for tie in ties:
         group = shown.setdefault(tie["keeper_id"], [])
         if len(group) < members:

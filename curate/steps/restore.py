@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from curate.catalog import datasets, query, verdicts
+from curate.catalog import datasets, samples, verdicts
 from curate.errors import InputError, SettingError
 from curate.workspace import Workspace
 
@@ -32,7 +32,7 @@ def restore(workspace: Workspace, sample_ids: Sequence[int]) -> VerdictReport:
 
 
 def drop(workspace: Workspace, sample_ids: Sequence[int] = (), *, where: str | None = None) -> VerdictReport:
-    """Drop samples by id, or all that a condition over the view `samples` names; what a later dedupe finds to resemble them goes too.
+    """Drop real samples by id, or all that a condition names; what a later dedupe finds to resemble them goes too.
 
     Args:
         where: a boolean SQL expression over the columns of `samples`, such as "label = 'spam'".
@@ -46,7 +46,7 @@ def drop(workspace: Workspace, sample_ids: Sequence[int] = (), *, where: str | N
             "drop takes sample ids or a condition", hint="curate drop 17 18, or curate drop --where \"label = 'spam'\""
         )
     if where:
-        sample_ids = query.matching_ids(workspace.catalog, where, origin="real")
+        sample_ids = samples.matching(workspace.catalog, where)
     return _judge(workspace, "drop", sample_ids)
 
 

@@ -86,8 +86,8 @@ def contents(workspace: Workspace, dataset: str | None = None) -> Counter:
     """Every sample but for its ids, runs and times."""
     return Counter(
         workspace.catalog.rows(
-            """SELECT d.name, o.uri, s.locator, s.modality, s.content_hash, s.occurrence, s.external_id, s.label, s.text, s.blob,
-                      s.size_bytes, s.width, s.height, s.metadata::VARCHAR
+            """SELECT d.name, o.uri, s.locator, s.modality, s.content_hash, s.occurrence, s.external_id, s.label, s.text,
+                      s.blob, s.size_bytes, s.width, s.height, s.metadata::VARCHAR
                FROM real_samples s JOIN datasets d USING (dataset_id) JOIN sources o USING (source_id)
                WHERE ? IS NULL OR d.name = ?""",
             [dataset, dataset],

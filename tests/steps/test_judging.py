@@ -118,8 +118,14 @@ def rows_tables(draw):
 
 def table_of(rows: list[dict[str, Any]]) -> pa.Table:
     schema = pa.schema(
-        [("sample_id", pa.int64()), ("content_hash", pa.string()), ("size_bytes", pa.int64())]
-        + [("length", pa.int64()), ("action", pa.string()), ("reason", pa.string())]
+        {
+            "sample_id": pa.int64(),
+            "content_hash": pa.string(),
+            "size_bytes": pa.int64(),
+            "length": pa.int64(),
+            "action": pa.string(),
+            "reason": pa.string(),
+        }
     )
     return pa.Table.from_pylist(rows, schema=schema)
 

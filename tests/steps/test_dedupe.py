@@ -1,0 +1,359 @@
+"""The laws of dedupe over real text and images: what is dropped repeats what is kept, and running again changes nothing."""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from curate.errors import InputError, NeedsConfirmation, SettingError
+from curate.steps.dedupe import DedupeReport, dedupe
+from curate.steps.ingest import ingest
+from curate.steps.restore import drop, restore, take_back
+from curate.workspace import Workspace, create_workspace, open_workspace
+
+WORDS = [f"word{n}" for n in range(120)]
+TEXT_METHODS = ["exact", "minhash"]
+
+
+@pytest.fixture
+def workspace(tmp_path: Path):
+    with open_workspace(create_workspace(tmp_path / "ws")) as opened:
+        yield opened
+
+
+def put(workspace: Workspace, texts: list[str], dataset: str = "d", file: str | None = None) -> None:
+    path = workspace.root.parent / (file or f"{dataset}.jsonl")
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    ingest(workspace, [path], dataset=dataset)
+
+
+def story(rng: random.Random, words: int = 60) -> str:
+    return " ".join(rng.choice(WORDS) for _ in range(words))
+
+
+def edited(rng: random.Random, text: str, changes: int) -> str:
+    words = text.split()
+    for _ in range(changes):
+        words[rng.randrange(len(words))] = rng.choice(WORDS)
+    return " ".join(words)
+
+
+def planted(seed: int, count: int) -> list[str]:
+    """Stories, byte-identical copies of some, and edits whose Jaccard lies on both sides of any threshold."""
+    rng = random.Random(seed)
+    made = [story(rng, rng.choice([5, 12, 60])) for _ in range(3)]
+    while len(made) < count:
+        kind = rng.random()
+        if kind < 0.3:
+            made.append(story(rng, rng.choice([1, 8, 60])))
+        elif kind < 0.5:
+            made.append(rng.choice(made))
+        else:
+            made.append(edited(rng, rng.choice(made), rng.randint(1, 4)))
+    return made
+
+
+def jaccard(left: str, right: str, ngram: int = 5) -> float:
+    """Of sets of n-grams, in Python: of words, or of characters where there are fewer words."""
+
+    def shingles(text: str) -> set[tuple[str, ...]]:
+        tokens = re.findall(r"\w+", text.lower())
+        if len(tokens) < ngram:
+            tokens = list("".join(text.lower().split()))
+        return {tuple(tokens[i : i + ngram]) for i in range(max(1, len(tokens) - ngram + 1))}
+
+    a, b = shingles(left), shingles(right)
+    return len(a & b) / len(a | b)
+
+
+def rows(workspace: Workspace, dataset: str = "d") -> list[dict[str, Any]]:
+    """Every sample of a dataset with its state and the evidence that it rests on."""
+    return workspace.catalog.table(
+        """SELECT s.sample_id, s.text, s.content_hash, s.state, v.reason, e.keeper_id, e.method, e.similarity, e.threshold
+           FROM samples s LEFT JOIN current_verdicts v USING (sample_id) LEFT JOIN duplicates e USING (duplicate_id)
+           WHERE s.dataset = ? ORDER BY s.sample_id""",
+        [dataset],
+    ).to_pylist()
+
+
+def kept_texts(workspace: Workspace, dataset: str = "d") -> list[str]:
+    return sorted(row["text"] for row in rows(workspace, dataset) if row["state"] == "kept")
+
+
+def written(workspace: Workspace) -> tuple[int, int]:
+    return (
+        workspace.catalog.scalar("SELECT count(*) FROM verdicts"),
+        workspace.catalog.scalar("SELECT count(*) FROM duplicates"),
+    )
+
+
+def check(workspace: Workspace, report: DedupeReport, *, threshold: float = 0.8, dataset: str = "d") -> DedupeReport:
+    """Every drop is justified by recomputation, and no two kept samples are similar."""
+    found = rows(workspace, dataset)
+    everything = {row["sample_id"]: row for name in {dataset, report.against or dataset} for row in rows(workspace, name)}
+    dropped = [row for row in found if row["state"] == "dropped"]
+    kept = [row for row in found if row["state"] == "kept"]
+    assert report.samples == len(found) == report.kept + report.dropped
+    assert report.kept == len(kept) and report.dropped == len(dropped) == sum(report.by_method.values())
+    sizes: dict[int, int] = {}
+    for row in dropped:
+        if row["reason"] == "user":
+            continue
+        keeper = everything[row["keeper_id"]]
+        sizes[row["keeper_id"]] = sizes.get(row["keeper_id"], 0) + 1
+        banned = everything[row["keeper_id"]]["state"] == "dropped" and keeper["reason"] == "user"
+        assert keeper["state"] == "kept" or banned
+        if row["method"] == "exact":
+            assert row["content_hash"] == keeper["content_hash"] and row["similarity"] == 1
+        elif row["method"] == "minhash":
+            true = jaccard(row["text"], keeper["text"])
+            assert true >= threshold - 1e-6 and row["similarity"] == pytest.approx(true, abs=1e-6)
+            assert row["threshold"] == threshold
+    assert report.groups == len(sizes) and report.largest_group == (max(sizes.values()) + 1 if sizes else 0)
+    free = [row for row in kept if row["reason"] != "user"]
+    for n, left in enumerate(free):
+        for right in free[:n]:
+            assert left["content_hash"] != right["content_hash"]
+            if "minhash" in report.thresholds:
+                assert jaccard(left["text"], right["text"]) < threshold
+    return report
+
+
+KEEPS = st.sampled_from(["first", "longest", "largest"])
+
+
+@given(st.integers(0, 10**6), st.integers(3, 24), KEEPS, st.sampled_from([0.5, 0.8]))
+@settings(deadline=None, max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_drops_are_justified_kept_samples_unlike_and_a_rerun_writes_nothing(tmp_path_factory, seed, count, keep, threshold):
+    folder = tmp_path_factory.mktemp("dedupe")
+    with open_workspace(create_workspace(folder / "ws")) as workspace:
+        put(workspace, planted(seed, count))
+        options: dict[str, Any] = {"methods": TEXT_METHODS, "keep": keep, "threshold": threshold, "yes": True}
+        first = check(workspace, dedupe(workspace, "d", **options), threshold=threshold)
+        assert (first.newly_dropped, first.restored) == (first.dropped, 0)
+        before = written(workspace)
+        again = check(workspace, dedupe(workspace, "d", **options), threshold=threshold)
+        assert (again.newly_dropped, again.restored, again.dropped) == (0, 0, first.dropped)
+        assert written(workspace) == before
+
+        narrow = dedupe(workspace, "d", methods=["exact"], keep=keep)
+        assert narrow.restored == first.dropped - narrow.dropped + narrow.newly_dropped
+        assert len(kept_texts(workspace)) == narrow.kept == len({row["text"] for row in rows(workspace)})
+        check(workspace, narrow)
+
+
+@given(st.integers(0, 10**6))
+@settings(deadline=None, max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_with_keep_longest_the_order_of_ingest_changes_nothing_that_is_kept(tmp_path_factory, seed):
+    folder = tmp_path_factory.mktemp("order")
+    texts = planted(seed, 20)
+    shuffled = random.Random(seed).sample(texts, len(texts))
+    ended = []
+    with open_workspace(create_workspace(folder / "ws")) as workspace:
+        for name, order in (("d", texts), ("e", shuffled)):
+            put(workspace, order, name)
+            check(workspace, dedupe(workspace, name, methods=TEXT_METHODS, keep="longest", yes=True), dataset=name)
+            ended.append(kept_texts(workspace, name))
+    assert ended[0] == ended[1]
+
+
+# ── users ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def a_group(workspace: Workspace) -> tuple[str, str, str]:
+    """Three like texts, the first one kept, and three others."""
+    rng = random.Random(1)
+    first = story(rng)
+    group = (first, edited(rng, first, 1), edited(rng, first, 1))
+    assert all(jaccard(a, b) >= 0.6 for a in group for b in group)
+    put(workspace, [*group, story(rng), story(rng), story(rng)])
+    return group
+
+
+def ids(workspace: Workspace) -> list[int]:
+    return [row["sample_id"] for row in rows(workspace)]
+
+
+def test_a_pinned_sample_stays_and_stands_for_what_resembles_it(workspace):
+    group = a_group(workspace)
+    options: dict[str, Any] = {"methods": TEXT_METHODS, "threshold": 0.6}
+    assert dedupe(workspace, "d", **options).dropped == 2
+    second = ids(workspace)[1]
+    assert restore(workspace, [second]).changed == 1 and restore(workspace, [second]).changed == 0
+    report = check(workspace, dedupe(workspace, "d", **options), threshold=0.6)
+    assert report.newly_dropped == 1 and report.dropped == 2
+    kept = kept_texts(workspace)
+    assert group[1] in kept and group[0] not in kept and group[2] not in kept
+    assert {row["keeper_id"] for row in rows(workspace) if row["state"] == "dropped"} == {second}
+
+
+def test_what_a_user_drops_stays_dropped_and_what_resembles_it_follows(workspace):
+    a_group(workspace)
+    options: dict[str, Any] = {"methods": TEXT_METHODS, "threshold": 0.6}
+    first = ids(workspace)[0]
+    assert drop(workspace, [first]).changed == 1
+    report = check(workspace, dedupe(workspace, "d", **options), threshold=0.6)
+    assert report.by_method == {"user": 1, "minhash": 2} and report.kept == 3
+    restore(workspace, [first])
+    assert check(workspace, dedupe(workspace, "d", **options), threshold=0.6).by_method == {"minhash": 2}
+
+
+def test_a_banned_text_bans_its_copies_and_a_copy_that_comes_later(workspace):
+    put(workspace, ["spam", "ham", "spam", "eggs"])
+    drop(workspace, where="text = 'ham'")
+    drop(workspace, [ids(workspace)[0]])
+    assert check(workspace, dedupe(workspace, "d", methods=["exact"])).by_method == {"user": 2, "exact": 1}
+    put(workspace, ["spam", "new"], file="more.jsonl")
+    report = check(workspace, dedupe(workspace, "d", methods=["exact"]))
+    assert (report.by_method, report.newly_dropped) == ({"user": 2, "exact": 2}, 1)
+    assert kept_texts(workspace) == ["eggs", "new"]
+
+
+def test_taking_back_restores_all_that_dedupe_dropped_and_no_more(workspace):
+    put(workspace, ["a", "a", "b", "b", "c"])
+    drop(workspace, where="text = 'c'")
+    assert dedupe(workspace, "d", methods=["exact"]).kept == 2
+    assert take_back(workspace, "d").changed == 2 and take_back(workspace, "d").changed == 0
+    assert kept_texts(workspace) == ["a", "a", "b", "b"]
+    assert dedupe(workspace, "d", methods=["exact"]).newly_dropped == 2
+
+
+# ── against ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_against_drops_what_the_other_dataset_keeps_and_leaves_that_alone(workspace):
+    rng = random.Random(3)
+    shared, near, own = story(rng), story(rng), story(rng)
+    put(workspace, [own, shared, edited(rng, near, 1), own])
+    put(workspace, [shared, near, shared, "gone"], "other")
+    drop(workspace, where="dataset = 'other' AND text = 'gone'")
+    put(workspace, ["gone"], file="late.jsonl")
+    report = dedupe(workspace, "d", methods=TEXT_METHODS, threshold=0.6, against="other", yes=True)
+    check(workspace, report, threshold=0.6)
+    assert kept_texts(workspace) == sorted([own, "gone"]) and report.by_method == {"exact": 2, "minhash": 1}
+    assert len(kept_texts(workspace, "other")) == 3
+    assert dedupe(workspace, "d", methods=TEXT_METHODS, threshold=0.6).restored == 2
+    with pytest.raises(SettingError, match="itself"):
+        dedupe(workspace, "d", against="d")
+    with pytest.raises(InputError, match="nobody"):
+        dedupe(workspace, "d", against="nobody")
+
+
+# ── stopping ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_dry_run_says_what_would_happen_and_writes_nothing(workspace):
+    put(workspace, planted(5, 20))
+    dedupe(workspace, "d", methods=["exact"])
+    before = written(workspace), workspace.catalog.scalar("SELECT count(*) FROM runs")
+    would = dedupe(workspace, "d", methods=TEXT_METHODS, dry_run=True)
+    assert would.dry_run and would.run_id is None
+    assert (written(workspace), workspace.catalog.scalar("SELECT count(*) FROM runs")) == before
+    does = check(workspace, dedupe(workspace, "d", methods=TEXT_METHODS))
+    for name in ("samples", "kept", "dropped", "groups", "largest_group", "by_method", "newly_dropped", "restored"):
+        assert getattr(would, name) == getattr(does, name), name
+
+
+def near_copies(count: int) -> list[str]:
+    rng = random.Random(11)
+    base = story(rng, 200)
+    return [edited(rng, base, 1) + f" tail{n}" for n in range(count)]
+
+
+@pytest.mark.parametrize("others", [5, 200])
+def test_a_false_group_stops_the_step_and_changes_nothing_until_told_yes(workspace, others):
+    rng = random.Random(7)
+    put(workspace, near_copies(110) + [story(rng) for _ in range(others)])
+    with pytest.raises(NeedsConfirmation, match="nothing was changed") as stopped:
+        dedupe(workspace, "d", methods=TEXT_METHODS)
+    assert "word57 word" in str(stopped.value) and "--yes" in (stopped.value.hint or "")
+    assert written(workspace) == (0, 0)
+    assert workspace.catalog.rows("SELECT status FROM runs WHERE step = 'dedupe'") == [("failed",)]
+    report = dedupe(workspace, "d", methods=TEXT_METHODS, yes=True)
+    assert report.largest_group == 110 and report.kept == others + 1
+
+
+def test_many_byte_identical_copies_raise_no_alarm(workspace):
+    put(workspace, ["same"] * 150 + [f"text {n}" for n in range(50)])
+    assert dedupe(workspace, "d", methods=["exact"]).dropped == 149
+
+
+# ── settings ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_settings_that_no_method_would_obey_are_refused(workspace):
+    put(workspace, planted(2, 10))
+    for options, message in (
+        ({"settings": {"ngrams": 7}}, "'ngrams'"),
+        ({"threshold": {"perceptual": 0.9}}, "'perceptual'"),
+        ({"methods": ["perceptual"]}, "perceptual"),
+        ({"methods": ["nearest"]}, "'nearest'"),
+        ({"threshold": 3.0}, "3"),
+        ({"keep": "newest"}, "'newest'"),
+    ):
+        with pytest.raises(SettingError, match=message):
+            dedupe(workspace, "d", **{"methods": TEXT_METHODS, **options})
+    with pytest.raises(InputError, match="'nobody'"):
+        dedupe(workspace, "nobody")
+    assert written(workspace) == (0, 0)
+
+
+def test_a_threshold_by_method_and_a_setting_reach_their_method_and_its_evidence(workspace):
+    rng = random.Random(4)
+    base = story(rng, 40)
+    near = edited(rng, base, 3)
+    put(workspace, [base, near, story(rng)])
+    close = jaccard(base, near, 2)
+    assert close > jaccard(base, near, 5) + 0.05
+    report = dedupe(workspace, "d", methods=TEXT_METHODS, threshold={"minhash": close - 0.01}, settings={"ngram": 2})
+    assert report.thresholds == {"exact": 1.0, "minhash": close - 0.01} and report.dropped == 1
+    recorded = json.loads(workspace.catalog.scalar("SELECT settings FROM duplicates"))
+    assert recorded["ngram"] == 2 and recorded["threshold"] == close - 0.01
+    assert dedupe(workspace, "d", methods=TEXT_METHODS, threshold={"minhash": close - 0.01}).restored == 1
+
+
+def test_an_empty_dataset_is_said_to_be_empty(workspace, tmp_path):
+    (tmp_path / "bad.jsonl").write_text("{\n")
+    ingest(workspace, [tmp_path / "bad.jsonl"], dataset="d")
+    with pytest.raises(InputError, match="no samples"):
+        dedupe(workspace, "d")
+
+
+# ── images ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def photograph(seed: int, size: int = 96) -> Image.Image:
+    blots = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), np.uint8)
+    return Image.fromarray(blots).resize((size, size), Image.Resampling.BICUBIC)
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+    out = io.BytesIO()
+    image.save(out, kind, **options)
+    return out.getvalue()
+
+
+def test_images_of_one_picture_are_one_and_the_largest_is_kept(workspace, tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for seed in range(4):
+        (folder / f"{seed}.png").write_bytes(encoded(photograph(seed)))
+    (folder / "0-again.png").write_bytes(encoded(photograph(0)))
+    (folder / "1-small.jpg").write_bytes(encoded(photograph(1).resize((64, 64)), "JPEG", quality=90))
+    (folder / "2-large.png").write_bytes(encoded(photograph(2).resize((200, 200), Image.Resampling.BICUBIC)))
+    ingest(workspace, [folder], dataset="d")
+    report = dedupe(workspace, "d", keep="largest")
+    assert report.by_method == {"exact": 1, "perceptual": 2} and report.kept == 4
+    kept = {Path(row[0]).name for row in workspace.catalog.rows("SELECT source FROM curated")}
+    assert {"1.png", "2-large.png", "3.png"} < kept and len(kept & {"0.png", "0-again.png"}) == 1
+    assert dedupe(workspace, "d", keep="largest").newly_dropped == 0
