@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -300,3 +302,21 @@ def test_check_changes_nothing_and_runs_read_only(workspace):
     workspace.close()
     with open_workspace(root, read_only=True) as reader:
         assert check(reader).findings == ()
+
+
+def run_cli(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from curate.cli import main; main()", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def test_the_command_exits_with_1_and_says_what_to_do(workspace):
+    a_blob(workspace, Path.unlink)
+    workspace.close()
+    root = str(workspace.root)
+    told = run_cli("check", "--fast", "-w", root)
+    assert told.returncode == 1 and "broken: blobs" in told.stdout and "try:" in told.stdout
+    report = json.loads(run_cli("check", "--fast", "--json", "-w", root).stdout)
+    assert [finding["law"] for finding in report["findings"]] == ["blobs"] and report["checked"]["identity"] > 0
+    assert run_cli("split", "tales", "--seed", "3", "-w", root).returncode == 0
+    refused = run_cli("split", "tales", "--seed", "4", "-w", root)
+    assert refused.returncode == 2 and "--name" in refused.stderr and "Traceback" not in refused.stderr
