@@ -19,13 +19,14 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _LOCK_POLL_S = 0.1
+_CLOCK_SLACK_S = 2.0
 
 
 class Catalog:
     """An open connection to a workspace's catalog.
 
     One process may write, or many may read. Use it as a context manager; a writer migrates the schema on opening
-    and marks runs that a kill left 'running' as 'interrupted' (nobody else can be running them: the lock is ours).
+    and marks runs that a kill left 'running' as 'interrupted'; a run whose process lives has only let go of the catalog.
 
     Args:
         path: `catalog.duckdb`, which a writer creates where there is none.
@@ -70,9 +71,7 @@ class Catalog:
             )
             if not read_only:
                 migrate(self._connection)
-                self._connection.execute(
-                    "UPDATE runs SET status = 'interrupted', ended_at = now() AT TIME ZONE 'UTC' WHERE status = 'running'"
-                )
+                _mark_dead_runs(self._connection)
         except BaseException:
             self._connection.close()
             raise
@@ -185,3 +184,25 @@ def _locked(path: Path, error: duckdb.IOException) -> WorkspaceLocked:
 
 def _first_line(error: BaseException) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+def _mark_dead_runs(connection: duckdb.DuckDBPyConnection) -> None:
+    for run_id, process_id, started in connection.execute(
+        "SELECT run_id, process_id, epoch(started_at) FROM runs WHERE status = 'running'"
+    ).fetchall():
+        if not _is_alive(process_id, started):
+            connection.execute(
+                "UPDATE runs SET status = 'interrupted', ended_at = now() AT TIME ZONE 'UTC' WHERE run_id = ?", [run_id]
+            )
+
+
+def _is_alive(process_id: int, run_started_s: float) -> bool:
+    """Whether the process that began a run still lives, and is not another that was given its number since."""
+    if process_id == os.getpid():
+        return True
+    import psutil  # 20 ms, and seldom needed
+
+    try:
+        return bool(psutil.Process(process_id).create_time() <= run_started_s + _CLOCK_SLACK_S)
+    except psutil.Error:
+        return False

@@ -9,15 +9,31 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
-from curate.cli import corpus, curation, demo, keeping, recipes
+from curate.cli import asking, corpus, curation, demo, keeping, recipes, synthesis
 from curate.cli._common import debugging, report_error, set_debug
-from curate.errors import CurateError
+from curate.errors import CurateError, WorkError
+
+
+class _Commands(TyperGroup):
+    """Says that the user interrupted a command, which Typer would end in silence."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was named."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            print("\ninterrupted; run the same command again to go on", file=sys.stderr)
+            raise typer.Exit(128 + signal.SIGINT) from None
+
 
 app = typer.Typer(
     name="curate",
+    cls=_Commands,
     help="Clean, deduplicate, split, search and synthesise training data in one DuckDB catalog.",
     epilog="Start with: curate init ws && cd ws && curate ingest PATH --dataset NAME",
     no_args_is_help=True,
@@ -26,7 +42,7 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-for group in (corpus, curation, keeping, recipes, demo):
+for group in (corpus, curation, asking, keeping, synthesis, recipes, demo):
     group.register(app)
 
 
@@ -45,14 +61,18 @@ def main() -> None:
         sys.argv.remove("--debug")
         set_debug()
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # here, where a reader that left can still be met quietly
     except CurateError as error:
         if debugging():
             raise
         sys.exit(report_error(error))
-    except KeyboardInterrupt:
-        print("\ninterrupted; run the same command again to go on", file=sys.stderr)
-        sys.exit(128 + signal.SIGINT)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left, as `head` does
         sys.exit(0)
+    except OSError as error:
+        if debugging():
+            raise
+        sys.exit(report_error(WorkError(str(error), hint="mend that, and run the same command again")))

@@ -36,15 +36,15 @@ FOLDERS = ("blobs/real", "blobs/synthetic", "indexes", "models")
 class Run:
     """A step that is running: its id, and the counts that its batches commit."""
 
-    def __init__(self, catalog: Catalog, run_id: int) -> None:
+    def __init__(self, workspace: Workspace, run_id: int) -> None:
         self.run_id = run_id
         self.counts: dict[str, Any] = {}
-        self._catalog = catalog
+        self._workspace = workspace
 
     def commit_counts(self, counts: Mapping[str, Any]) -> None:
         """Record how far the run is, inside the transaction of the batch."""
         self.counts = dict(counts)
-        runs.progress(self._catalog, self.run_id, self.counts)
+        runs.progress(self._workspace.catalog, self.run_id, self.counts)
 
 
 class Workspace:
@@ -65,15 +65,7 @@ class Workspace:
         self.progress = progress
         self.real = BlobStore(root / "blobs" / "real")
         self.synthetic = BlobStore(root / "blobs" / "synthetic")
-        memory = max(parse_bytes(self.settings.limits.memory) // 2, 256_000_000)
-        self.catalog = Catalog(
-            root / CATALOG_NAME,
-            read_only=read_only,
-            wait_s=wait_s,
-            memory=f"{memory // 1_000_000}MB",
-            threads=self.settings.limits.threads,
-            spill=root / "indexes" / "spill",
-        )
+        self.catalog = self._open_catalog(wait_s)
 
     def __enter__(self) -> Workspace:
         return self
@@ -84,6 +76,33 @@ class Workspace:
     def close(self) -> None:
         """Let go of the catalog."""
         self.catalog.close()
+
+    @contextmanager
+    def released(self, *, wait_s: float = 600.0) -> Iterator[None]:
+        """Let other processes use the catalog while the block runs; nothing in it may touch `catalog`.
+
+        Args:
+            wait_s: how many seconds to wait for them to let go of it afterwards.
+
+        Raises:
+            WorkspaceLocked: somebody still holds the catalog after that.
+        """
+        self.catalog.close()
+        try:
+            yield
+        finally:
+            self.catalog = self._open_catalog(wait_s)
+
+    def _open_catalog(self, wait_s: float) -> Catalog:
+        memory = max(self.memory_bytes // 2, 256_000_000)
+        return Catalog(
+            self.root / CATALOG_NAME,
+            read_only=self.read_only,
+            wait_s=wait_s,
+            memory=f"{memory // 1_000_000}MB",
+            threads=self.settings.limits.threads,
+            spill=self.root / "indexes" / "spill",
+        )
 
     @property
     def threads(self) -> int:
@@ -105,7 +124,7 @@ class Workspace:
     @contextmanager
     def run(self, step: str, *, dataset: str | None, settings: Mapping[str, Any]) -> Iterator[Run]:
         """Record that a step runs, and how it ends: done, failed, or interrupted by Ctrl-C."""
-        run = Run(self.catalog, runs.begin(self.catalog, step, dataset=dataset, command=_command(), settings=settings))
+        run = Run(self, runs.begin(self.catalog, step, dataset=dataset, command=_command(), settings=settings))
         try:
             yield run
         except KeyboardInterrupt:
