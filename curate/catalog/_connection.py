@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from curate.catalog._migrations import migrate
-from curate.errors import WorkError, WorkspaceDamaged, WorkspaceError, WorkspaceLocked
+from curate.catalog._migrations import migrate, require_current
+from curate.errors import WorkError, WorkspaceDamaged, WorkspaceLocked
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -69,9 +69,14 @@ class Catalog:
             self._connection.execute(
                 "SET enable_progress_bar = false; SET python_enable_replacements = false; SET TimeZone = 'UTC'"
             )
-            if not read_only:
+            if read_only:
+                require_current(self._connection)
+            else:
                 migrate(self._connection)
                 _mark_dead_runs(self._connection)
+        except duckdb.Error as error:
+            self._connection.close()
+            raise WorkspaceDamaged(f"{path} cannot be read: {_first_line(error)}") from error
         except BaseException:
             self._connection.close()
             raise
@@ -98,16 +103,23 @@ class Catalog:
         return self._connection
 
     def execute(self, statement: str, parameters: Sequence[object] | dict[str, object] = ()) -> duckdb.DuckDBPyConnection:
-        """Run one statement of this package."""
-        return self.connection.execute(statement, parameters or None)
+        """Run one statement of this package.
+
+        Raises:
+            WorkspaceDamaged: the file cannot be read.
+            WorkError: the disk is full.
+        """
+        with self._spoken():
+            return self.connection.execute(statement, parameters or None)
 
     def rows(self, statement: str, parameters: Sequence[object] | dict[str, object] = ()) -> list[tuple[Any, ...]]:
         """Run a small query and fetch all of it."""
-        return self.execute(statement, parameters).fetchall()
+        with self._spoken():
+            return self.execute(statement, parameters).fetchall()
 
     def row(self, statement: str, parameters: Sequence[object] | dict[str, object] = ()) -> tuple[Any, ...] | None:
         """Run a query for its first row; the rest is fetched too, because DuckDB wants no answer left half read."""
-        found = self.execute(statement, parameters).fetchall()
+        found = self.rows(statement, parameters)
         return found[0] if found else None
 
     def scalar(self, statement: str, parameters: Sequence[object] | dict[str, object] = ()) -> Any:
@@ -117,7 +129,8 @@ class Catalog:
 
     def table(self, statement: str, parameters: Sequence[object] = ()) -> pa.Table:
         """Run a query and fetch it as one Arrow table."""
-        return self.connection.sql(statement, params=list(parameters) or None).to_arrow_table()
+        with self._spoken():
+            return self.connection.sql(statement, params=list(parameters) or None).to_arrow_table()
 
     def reader(self, statement: str, parameters: Sequence[object] = (), *, batch_rows: int = 8192) -> pa.RecordBatchReader:
         """Run a query whose answer is read as a stream; no other statement may run until it is read."""
@@ -130,6 +143,18 @@ class Catalog:
             yield from cursor.sql(statement, params=list(parameters) or None).to_arrow_reader(batch_rows)
         finally:
             cursor.close()
+
+    @contextmanager
+    def _spoken(self) -> Iterator[None]:
+        """Turn what the file or the disk refuses into an error of ours; what a statement gets wrong stays DuckDB's."""
+        try:
+            yield
+        except (duckdb.IOException, duckdb.SerializationException, duckdb.FatalException) as error:
+            if "space left" in str(error).lower():
+                raise WorkError(
+                    f"the disk of {self.path.parent} is full", hint="free some space, then run the same command again"
+                ) from error
+            raise WorkspaceDamaged(f"{self.path} cannot be read: {_first_line(error)}") from error
 
     @contextmanager
     def given(self, **tables: pa.Table) -> Iterator[None]:
@@ -173,7 +198,7 @@ def _connect(path: Path, read_only: bool, wait_s: float, config: dict[str, Any])
                 raise _locked(path, error) from error
             time.sleep(_LOCK_POLL_S)
         except duckdb.Error as error:
-            raise WorkspaceError(f"{path} cannot be opened: {_first_line(error)}") from error
+            raise WorkspaceDamaged(f"{path} cannot be opened: {_first_line(error)}") from error
 
 
 def _locked(path: Path, error: duckdb.IOException) -> WorkspaceLocked:

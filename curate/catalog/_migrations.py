@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 
-from curate.errors import WorkspaceDamaged
+from curate.errors import WorkspaceDamaged, WorkspaceError
 from curate.resources import resource_folder
 
 _LEDGER = """
@@ -32,6 +32,30 @@ def migrate(connection: duckdb.DuckDBPyConnection, folder: Path | None = None) -
         WorkspaceDamaged: an applied migration is unknown here or its file has changed since.
     """
     connection.execute(_LEDGER)
+    new = _pending(connection, folder)
+    for file in new:
+        _apply(connection, int(file.stem[:4]), file)
+    return [file.stem for file in new]
+
+
+def require_current(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make sure that a catalog which may not be written has the schema that this curate reads.
+
+    Raises:
+        WorkspaceDamaged: it is no catalog, or a newer curate made it.
+        WorkspaceError: an older one did.
+    """
+    if not connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'migrations'").fetchall():
+        raise WorkspaceDamaged("the file has no migrations table, so it is no catalog of curate", hint="curate init NEW_FOLDER")
+    if new := _pending(connection, None):
+        raise WorkspaceError(
+            f"the catalog was written by an older curate (it lacks migration {new[0].stem})",
+            hint="run `curate init WORKSPACE`, which brings it up to date and leaves its data as they are",
+        )
+
+
+def _pending(connection: duckdb.DuckDBPyConnection, folder: Path | None) -> list[Path]:
+    """The migrations that are not applied yet, in order; those that are must be the ones that are here."""
     applied = {number: (name, checksum) for number, name, checksum in _ledger(connection)}
     files = {int(f.stem[:4]): f for f in sorted((folder or resource_folder("schemas") / "sql").glob("[0-9]" * 4 + "_*.sql"))}
     for number, (name, checksum) in applied.items():
@@ -41,10 +65,7 @@ def migrate(connection: duckdb.DuckDBPyConnection, folder: Path | None = None) -
             )
         if _checksum(files[number]) != checksum:
             raise WorkspaceDamaged(f"migration {name} is not the one that made this catalog", hint="reinstall curate")
-    new = [number for number in files if number not in applied]
-    for number in new:
-        _apply(connection, number, files[number])
-    return [files[number].stem for number in new]
+    return [file for number, file in files.items() if number not in applied]
 
 
 def vectors_table_ddl(slug: str, dimension: int) -> str:

@@ -72,7 +72,8 @@ def ingest(
     with opened(workspace, wait=wait) as ws:
         report = step(
             ws, paths, dataset=dataset, text=fields, label=label, id=id, image=image, label_from=label_from,
-            split_on=cast("SplitOn", split_on), include=include or (), exclude=exclude or (), licence=licence, source=source, notes=notes, update=update,
+            split_on=cast("SplitOn", split_on), include=include or (), exclude=exclude or (), licence=licence, source=source,
+            notes=notes, update=update,
         )  # fmt: skip
     show(report, as_json, _describe_ingest)
     if strict and report.rejected:
