@@ -13,8 +13,8 @@ from curate.indexes import _faiss
 
 CELLS_A_ROOT = 4
 """Cells a √n: with it 100,000 vectors have 1,264 cells of about 80."""
-TRAIN_ROWS_A_CELL = 50
-TRAIN_ROUNDS = 8
+TRAIN_ROWS_A_CELL = 40
+TRAIN_ROUNDS = 5
 ADD_ROWS = 65_536
 RECALL_K = 10
 RECALL_GOAL = 0.97
