@@ -17,6 +17,7 @@ import queue
 import struct
 import sys
 import threading
+import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from io import BytesIO
@@ -76,7 +77,16 @@ class Channel:
 def main() -> None:
     """Answer one request."""
     channel = Channel(sys.stdin.buffer, sys.stdout.buffer)
-    request = json.loads(channel.receive()[1])
+    try:
+        _report(json.loads(channel.receive()[1]), channel)
+    except BaseException:  # noqa: BLE001 (whatever it is, the parent reads it from stderr)
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)  # not by way of the interpreter's end, which cannot stop the thread that listens
+
+
+def _report(request: dict[str, Any], channel: Channel) -> None:
+    """Answer a request, or say what is wrong with it."""
     try:
         _answer(request, channel)
     except Refused as error:
@@ -85,6 +95,9 @@ def main() -> None:
         channel.send(b"X", _error("memory", str(error)))
     except duckdb.InternalException as error:
         channel.send(b"X", _error("internal", str(error)))
+    except OSError as error:  # what Arrow makes of an error in the midst of the rows
+        kind = "memory" if str(error).startswith("Out of Memory") else "sql"
+        channel.send(b"X", _error(kind, str(error)))
     except duckdb.IOException as error:
         channel.send(b"X", _error("locked" if "lock" in str(error).lower() else "sql", str(error)))
     except duckdb.Error as error:
@@ -94,8 +107,6 @@ def main() -> None:
 
 
 def _answer(request: dict[str, Any], channel: Channel) -> None:
-    import pyarrow as pa
-
     connection = duckdb.connect(
         request["path"],
         read_only=True,
@@ -109,13 +120,15 @@ def _answer(request: dict[str, Any], channel: Channel) -> None:
         },
     )
     try:
-        statement = _only_statement(connection, request["query"])
+        statement = only_statement(connection, request["query"])
         if "embed" in request["query"].lower():
             _offer_embedding(connection, request["embedders"], request["default"], channel)
         connection.execute(
             """SET enable_progress_bar = false; SET python_enable_replacements = false; SET TimeZone = 'UTC';
                SET enable_external_access = false; SET lock_configuration = true"""
         )
+        import pyarrow as pa
+
         _limit_resources(request["memory_bytes"] + SLACK_BYTES)
         relation = connection.sql(statement)
         if relation is None:
@@ -134,7 +147,12 @@ def _answer(request: dict[str, Any], channel: Channel) -> None:
             connection.close()  # functions that outlive their connection print noise at exit
 
 
-def _only_statement(connection: duckdb.DuckDBPyConnection, query: str) -> duckdb.Statement:
+def only_statement(connection: duckdb.DuckDBPyConnection, query: str) -> duckdb.Statement:
+    """Parse a query that may run.
+
+    Raises:
+        Refused: it is none, several, or one that does more than read.
+    """
     statements = connection.extract_statements(query)
     if not statements:
         raise Refused("there is no statement", 'curate sql "SELECT * FROM samples LIMIT 5"')

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,13 +70,13 @@ class EmbedReport:
     notes: tuple[str, ...] = ()
 
 
-def embed(workspace: Workspace, dataset: str, *, embedder: str | Embedder | None = None, replace: bool = False) -> EmbedReport:
+def embed(workspace: Workspace, dataset: str, *, embedder: str | None = None, replace: bool = False) -> EmbedReport:
     """Give every real sample of a dataset a vector.
 
     A second run computes nothing; a killed run loses one window and goes on after it.
 
     Args:
-        embedder: `name` or `name:model`, or one that is loaded; None for the workspace's default of each modality.
+        embedder: `name` or `name:model`; None for the workspace's default of each modality.
         replace: where the catalog holds vectors of another model or version under the same slug, delete them first.
 
     Raises:
@@ -90,8 +90,7 @@ def embed(workspace: Workspace, dataset: str, *, embedder: str | Embedder | None
     if not present:
         raise InputError(f"{dataset!r} has no samples yet", hint=f"curate ingest PATH --dataset {dataset}")
     plan = _plan(workspace, dataset, present, embedder)
-    named = {_name(chosen): taken for chosen, taken in plan}
-    with workspace.run("embed", dataset=dataset, settings={"embedders": named, "replace": replace}) as run:
+    with workspace.run("embed", dataset=dataset, settings={"embedders": dict(plan), "replace": replace}) as run:
         passes = tuple(_embed_with(workspace, run, home, chosen, taken, replace) for chosen, taken in plan)
         total = samples.count(catalog, home.dataset_id)
         counts = {name: sum(getattr(done, name) for done in passes) for name in ("embedded", "copied", "already")}
@@ -162,33 +161,28 @@ def register_embedder(workspace: Workspace, embedder: Embedder, spec: str, *, re
     return vectors.register(workspace.catalog, row, replace=replace)
 
 
-def _plan(
-    workspace: Workspace, dataset: str, present: Sequence[str], embedder: str | Embedder | None
-) -> list[tuple[str | Embedder, list[str]]]:
+def _plan(workspace: Workspace, dataset: str, present: Sequence[str], embedder: str | None) -> list[tuple[str, list[str]]]:
     """Which embedder sees which modalities."""
-    if embedder is None:
-        plan: dict[str, list[str]] = {}
-        for modality in present:
-            plan.setdefault(canonical_spec(getattr(workspace.settings.embedders, modality)), []).append(modality)
-    elif isinstance(embedder, str):
-        plan = {canonical_spec(embedder): list(present)}
-    else:
-        return [(embedder, _taken(embedder.slug, embedder.modalities, dataset, present))]
-    return [(spec, _taken(spec, spec_modalities(spec), dataset, modalities)) for spec, modalities in plan.items()]
+    wanted: dict[str, list[str]] = {}
+    for modality in present:
+        spec = embedder if embedder is not None else getattr(workspace.settings.embedders, modality)
+        wanted.setdefault(canonical_spec(spec), []).append(modality)
+    return [(spec, _taken(spec, dataset, modalities)) for spec, modalities in wanted.items()]
 
 
-def _taken(name: str, able: frozenset[Any], dataset: str, modalities: Sequence[str]) -> list[str]:
+def _taken(spec: str, dataset: str, modalities: Sequence[str]) -> list[str]:
+    able = spec_modalities(spec)
     taken = [modality for modality in modalities if modality in able]
     if not taken:
         raise SettingError(
-            f"{name} embeds {' and '.join(sorted(able))}, and {dataset!r} holds {' and '.join(modalities)} only",
+            f"{spec} embeds {' and '.join(sorted(able))}, and {dataset!r} holds {' and '.join(modalities)} only",
             hint=f"curate embed {dataset}  (without --embedder it takes the default of each modality)",
         )
     return taken
 
 
 def _embed_with(
-    workspace: Workspace, run: Run, home: datasets.Dataset, chosen: str | Embedder, taken: list[str], replace: bool
+    workspace: Workspace, run: Run, home: datasets.Dataset, spec: str, taken: list[str], replace: bool
 ) -> EmbedPass:
     started = time.monotonic()
     catalog = workspace.catalog
@@ -197,12 +191,12 @@ def _embed_with(
     def committed(counts: dict[str, int]) -> None:
         run.commit_counts({**before, **{name: before.get(name, 0) + value for name, value in counts.items()}})
 
-    with loaded(workspace, chosen) as embedder:
-        replaced = register_embedder(workspace, embedder, _name(chosen), replace=replace)
+    with loaded(workspace, spec) as embedder:
+        replaced = register_embedder(workspace, embedder, spec, replace=replace)
         total = sum(samples.count(catalog, home.dataset_id, modality) for modality in taken)
         embedded, copied = embed_missing(workspace, embedder, home.dataset_id, taken, committed=committed)
         return EmbedPass(
-            embedder=_name(chosen),
+            embedder=spec,
             slug=embedder.slug,
             dimension=embedder.dimension,
             description=embedder.description,
@@ -255,7 +249,3 @@ def read_blob(workspace: Workspace, content: Content) -> bytes:
             f"the blob of sample {content.sample_id} cannot be read: {store.path(str(content.blob))} ({error.strerror})",
             hint="curate check",
         ) from error
-
-
-def _name(chosen: str | Embedder) -> str:
-    return chosen if isinstance(chosen, str) else chosen.slug
