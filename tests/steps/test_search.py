@@ -1,0 +1,179 @@
+"""`search` answers as a full scan over the samples that are allowed would, and says which index answered."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from curate.catalog import vectors
+from curate.embedders import EmbedderOptions
+from curate.embedders.minilm import MiniLM
+from curate.errors import InputError, SettingError
+from curate.indexes import _choose
+from curate.steps.embed import embed
+from curate.steps.ingest import ingest
+from curate.steps.search import excerpt, search
+from curate.workspace import create_workspace, open_workspace
+
+TOPICS = ("my card has not arrived", "the exchange rate is wrong", "I forgot my pin", "top up by bank transfer")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("search")
+    root = create_workspace(folder / "ws")
+    with open_workspace(root) as ws:
+        for name, count in (("support", 60), ("other", 20)):
+            rows = [{"text": f"{TOPICS[i % 4]} ({name} {i})", "label": f"t{i % 4}"} for i in range(count)]
+            (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+            ingest(ws, [folder / f"{name}.jsonl"], dataset=name, text=["text"], label="label")
+            embed(ws, name)
+        (folder / "pictures").mkdir()
+        for number in range(6):
+            noise = np.random.default_rng(number).integers(0, 256, (6, 6, 3), np.uint8)
+            stream = io.BytesIO()
+            Image.fromarray(noise).resize((64, 64)).save(stream, "PNG")
+            (folder / "pictures" / f"{number}.png").write_bytes(stream.getvalue())
+        ingest(ws, [folder / "pictures"], dataset="pictures")
+        ws.catalog.execute("INSERT INTO verdicts (sample_id, action, reason, run_id) VALUES (1, 'drop', 'user', 1)")
+    return root
+
+
+@pytest.fixture
+def ws(home):
+    with open_workspace(home, read_only=True) as workspace:
+        yield workspace
+
+
+def full_scan(ws, query: np.ndarray, k: int, where: str = "true", dropped: bool = False) -> list[int]:
+    ids, matrix = vectors.load(ws.catalog, "minilm", dropped=dropped)
+    allowed = {row[0] for row in ws.catalog.rows(f"SELECT sample_id FROM samples WHERE {where}")}
+    scored = sorted(
+        (-float(score), int(i)) for i, score in zip(ids, matrix.astype(np.float64) @ query, strict=True) if i in allowed
+    )
+    return [i for _, i in scored[:k]]
+
+
+@pytest.mark.parametrize(
+    ("given", "where"),
+    [
+        ({}, "true"),
+        ({"dataset": "support"}, "dataset = 'support'"),
+        ({"where": "label = 't2' OR size_bytes % 2 = 0"}, "label = 't2' OR size_bytes % 2 = 0"),
+        ({"dataset": "other", "where": "label IN ('t1', 't3')"}, "dataset = 'other' AND label IN ('t1', 't3')"),
+        ({"dropped": True}, "true"),
+    ],
+)
+def test_hits_are_those_of_a_full_scan(ws, given, where):
+    text = "when will my card come"
+    query = MiniLM(EmbedderOptions(threads=1)).embed_texts([text])[0].astype(np.float64)
+    report = search(ws, text, k=7, **given)
+    expected = full_scan(ws, query, 7, where, given.get("dropped", False))
+    assert {hit.sample_id for hit in report.hits} == set(expected)
+    assert [hit.score for hit in report.hits] == sorted((hit.score for hit in report.hits), reverse=True)
+    assert report.exact and "exact" in report.index and report.embedder == "minilm"
+    ids, matrix = vectors.load(ws.catalog, "minilm")
+    cosine = dict(zip(ids.tolist(), (matrix @ query).tolist(), strict=True))
+    assert all(abs(hit.score - cosine[hit.sample_id]) < 1e-5 for hit in report.hits)
+
+
+def test_a_hit_says_what_and_where_it_is(ws):
+    (hit,) = search(ws, TOPICS[2] + " (other 2)", dataset="other", k=1).hits
+    assert (hit.origin, hit.dataset, hit.label, hit.state, hit.path) == ("real", "other", "t2", "kept", None)
+    assert hit.excerpt == TOPICS[2] + " (other 2)" and hit.score > 0.999
+
+
+def test_dropped_samples_are_hits_only_when_asked_for(ws):
+    text = ws.catalog.scalar("SELECT text FROM real_samples WHERE sample_id = 1")
+    assert 1 not in [hit.sample_id for hit in search(ws, text, k=80).hits]
+    first = search(ws, text, k=80, dropped=True)
+    assert first.hits[0].sample_id == 1 and first.hits[0].state == "dropped" and first.candidates == 80
+
+
+def test_like_finds_neighbours_and_not_the_sample_itself(ws):
+    report = search(ws, like=5, k=200)
+    assert 5 not in [hit.sample_id for hit in report.hits] and len(report.hits) == report.candidates == 78
+    with pytest.raises(InputError, match="no sample 99999"):
+        search(ws, like=99999)
+
+
+def test_real_and_synthetic_are_told_apart(ws):
+    assert search(ws, "x", origin="synthetic").hits == ()
+    assert search(ws, "x", origin="real", k=3).hits == search(ws, "x", k=3).hits
+
+
+def test_a_breakout_from_where_is_refused(ws):
+    for where in ("1=1) UNION (SELECT 1", "true; SELECT 1", "sample_id, 2", ""):
+        with pytest.raises(SettingError):
+            search(ws, "x", where=where)
+    with pytest.raises(SettingError, match="no_such_column"):
+        search(ws, "x", where="no_such_column = 1")
+
+
+def test_the_snapshot_is_used_while_it_holds_and_rebuilt_when_it_does_not(home, monkeypatch):
+    with open_workspace(home, read_only=True) as ws:
+        before = search(ws, "pin", dataset="support", k=5).hits
+        monkeypatch.setattr(vectors, "load", lambda *_, **__: pytest.fail("built again"))
+        assert search(ws, "pin", dataset="support", k=5).hits == before
+        monkeypatch.undo()
+        for file in (home / "indexes" / "minilm" / "support").glob("*.index"):
+            file.write_bytes(file.read_bytes()[:-4] + b"\x00\x00\x80\x3f")
+        assert search(ws, "pin", dataset="support", k=5).hits == before
+    with open_workspace(home) as ws:
+        ws.catalog.execute("BEGIN")
+        ws.catalog.execute("DELETE FROM vectors_minilm WHERE sample_id = ?", [before[0].sample_id])
+        assert [hit.sample_id for hit in search(ws, "pin", dataset="support", k=4).hits] == [h.sample_id for h in before[1:]]
+        ws.catalog.execute("ROLLBACK")
+        assert search(ws, "pin", dataset="support", k=5).hits == before
+
+
+def test_an_approximate_index_is_said(ws, monkeypatch):
+    monkeypatch.setattr(_choose, "FLAT_UP_TO", 10)
+    report = search(ws, "pin", dataset="other", k=3, dropped=True)
+    monkeypatch.undo()
+    again = search(ws, "pin", dataset="other", k=3, dropped=True)
+    assert report.hits[0].sample_id in [hit.sample_id for hit in again.hits]
+    assert report.exact == ("exact" in report.index)
+
+
+def test_what_cannot_be_searched_is_said_with_a_way_out(home, tmp_path):
+    with open_workspace(home, read_only=True) as ws:
+        with pytest.raises(InputError, match="no vectors") as caught:
+            search(ws, "x", dataset="pictures")
+        assert caught.value.hint == "curate embed pictures"
+        for wrong in ({}, {"text": "x", "like": 1}):
+            with pytest.raises(SettingError, match="one of"):
+                search(ws, **wrong)
+        with pytest.raises(SettingError, match="k is"):
+            search(ws, "x", k=0)
+        with pytest.raises(SettingError, match="not by image"):
+            search(ws, image=tmp_path / "none.png", dataset="support")
+    with open_workspace(home) as ws, pytest.raises(SettingError, match="open for writing"):
+        search(ws, "x", where="true")
+
+
+def test_images_are_found_by_an_image(home, tmp_path):
+    with open_workspace(home) as ws:
+        embed(ws, "pictures")
+        locator, blob = ws.catalog.row("SELECT sample_id, blob FROM real_samples WHERE modality = 'image' LIMIT 1")
+        path = ws.real.path(blob)
+        with Image.open(path) as picture:
+            picture.resize((50, 50)).convert("RGB").save(tmp_path / "again.jpg", quality=80)
+        report = search(ws, image=tmp_path / "again.jpg", dataset="pictures", k=2)
+        assert report.hits[0].sample_id == locator and report.hits[0].path == str(path) and report.hits[0].excerpt is None
+        with pytest.raises(SettingError, match="not by text"):
+            search(ws, "a hat", dataset="pictures")
+        (tmp_path / "no.png").write_text("no image")
+        for file in ("no.png", "missing.png"):
+            with pytest.raises(InputError, match="cannot be read"):
+                search(ws, image=tmp_path / file, dataset="pictures")
+
+
+def test_an_excerpt_is_one_line_of_at_most_so_many_characters():
+    assert excerpt(" a\n\tb  c ") == "a b c"
+    assert excerpt("x" * 500) == "x" * 199 + "…"

@@ -1,0 +1,148 @@
+"""`sql`: every format carries the same answer, the table says what it leaves out, and the schema's meanings are complete."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from curate.cli._table import draw
+from curate.errors import SettingError
+from curate.steps import _query_output as out
+from curate.steps.embed import embed
+from curate.steps.ingest import ingest
+from curate.steps.sql import _meanings, describe_catalog, sql
+from curate.workspace import create_workspace, open_workspace
+
+ROWS = [("1", "a,b", "tea", None), ("2", 'say "hi"', "tea", 0.5), ("3", "línea\nzwei", "=1+1", -3.25)]
+QUERY = """SELECT sample_id AS id, text, label, metadata->>'x' AS x, [1, 2] AS pair, sum(size_bytes) OVER () AS total
+           FROM curated ORDER BY 1"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sql")
+    root = create_workspace(folder / "ws")
+    rows = [{"id": i, "text": text, "label": label, "x": x} for i, text, label, x in ROWS]
+    (folder / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with open_workspace(root) as ws:
+        ingest(ws, [folder / "a.jsonl"], dataset="a", text=["text"], label="label", id="id")
+        embed(ws, "a")
+    return root
+
+
+@pytest.fixture
+def ws(home):
+    with open_workspace(home, read_only=True) as workspace:
+        yield workspace
+
+
+def curate(home: Path, *arguments: str, **given) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-c", "from curate.cli import main; main()", *arguments]
+    environment = {**os.environ, "CURATE_WORKSPACE": str(home)}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, **given)
+
+
+def test_every_format_carries_the_same_rows(ws, tmp_path):
+    with sql(ws, QUERY) as result:
+        expected = [{name: out.plain(value) for name, value in row.items()} for row in result.table().to_pylist()]
+    assert [row["text"] for row in expected] == [text for _, text, _, _ in ROWS] and expected[0]["total"] == 22
+    for suffix in out.SUFFIXES:
+        with sql(ws, QUERY) as result:
+            assert out.save(result, tmp_path / f"answer{suffix}", None) == 3
+    assert json.loads((tmp_path / "answer.json").read_text()) == expected
+    assert [json.loads(line) for line in (tmp_path / "answer.jsonl").read_text().splitlines()] == expected
+    parquet = pq.read_table(tmp_path / "answer.parquet").to_pylist()
+    assert [{name: out.plain(value) for name, value in row.items()} for row in parquet] == expected
+    with (tmp_path / "answer.csv").open(newline="") as stream:
+        read = list(csv.DictReader(stream))
+    assert [row["text"] for row in read] == [text for _, text, _, _ in ROWS]
+    assert read[0]["x"] == "" and json.loads(read[0]["pair"]) == [1, 2]
+
+
+def test_a_file_is_whole_or_not_there(ws, tmp_path):
+    (tmp_path / "answer.csv").write_text("old")
+    with (
+        pytest.raises(SettingError, match="too late"),
+        sql(ws, "SELECT CASE WHEN i = 9999 THEN error('too late') ELSE i END FROM range(10000) t(i)") as result,
+    ):
+        out.save(result, tmp_path / "answer.csv", None)
+    assert (tmp_path / "answer.csv").read_text() == "old" and len(list(tmp_path.iterdir())) == 1
+    with pytest.raises(SettingError, match="no format"), sql(ws, "SELECT 1") as result:
+        out.save(result, tmp_path / "answer.xyz", None)
+
+
+def test_columns_of_one_name_are_all_there():
+    assert out.column_names(["a", "b", "a", "a_2", "a"]) == ["a", "b", "a_2", "a_2_2", "a_3"]
+
+
+def test_no_rows_are_valid_in_every_format(ws):
+    for format, expected in (("json", []), ("jsonl", None), ("csv", None)):
+        stream = io.StringIO()
+        with sql(ws, "SELECT 1 AS a WHERE false") as result:
+            assert out.write(result, format, stream) == 0
+        assert (json.loads(stream.getvalue()) == expected) if format == "json" else stream.getvalue() in ("", "a\n")
+
+
+def test_a_text_can_be_compared_with_the_vectors(ws):
+    with sql(
+        ws,
+        """SELECT text FROM samples JOIN vectors_minilm USING (sample_id)
+           ORDER BY array_cosine_similarity(vector, embed('say "hi"')) DESC LIMIT 1""",
+    ) as result:
+        assert result.table().to_pylist() == [{"text": 'say "hi"'}]
+
+
+def test_a_writer_and_a_senseless_limit_are_refused(home):
+    with open_workspace(home) as ws, pytest.raises(SettingError, match="open for writing"):
+        sql(ws, "SELECT 1")
+    with open_workspace(home, read_only=True) as ws, pytest.raises(SettingError, match="above 0"):
+        sql(ws, "SELECT 1", timeout_s=0)
+
+
+def test_every_relation_and_column_has_a_meaning_and_no_meaning_is_left_over(ws):
+    relations = describe_catalog(ws)
+    assert [r.name for r in relations if not r.meaning] == []
+    assert [f"{r.name}.{c.name}" for r in relations for c in r.columns if not c.meaning] == []
+    names = {"vectors_*" if r.name.startswith("vectors_") else r.name: {c.name for c in r.columns} for r in relations}
+    texts = _meanings()
+    assert set(texts) == {"columns", *names}
+    for name, columns in names.items():
+        assert set(texts[name]) - {"is"} <= columns, name
+    assert set(texts["columns"]) <= set().union(*names.values())
+
+
+@pytest.mark.parametrize("width", [20, 40, 80, 300])
+def test_a_table_fits_and_says_what_it_leaves_out(width):
+    names = ["id", "text", "score", "other"]
+    rows = [[i, "日本語 or more words " * 5, i / 3, None] for i in range(50)]
+    drawn = draw(names, rows, width=width, limit=10)
+    lines = drawn.splitlines()
+    body = [line for line in lines if not line.startswith(("…", "("))]
+    assert len(body) == 12 and "… 40 more rows" in drawn and "(50 rows)" in drawn
+    from curate.cli._table import _width
+
+    assert all(_width(line) <= width for line in body)
+    assert width > 20 or "more columns do not fit" in drawn
+
+
+def test_a_table_cannot_drive_the_terminal():
+    drawn = draw(["a"], [["\x1b[2Jgone\x07\nnext"], [None], [True]], width=80)
+    assert "\x1b" not in drawn and "\x07" not in drawn and "NULL" in drawn and "true" in drawn
+
+
+def test_the_command_prints_csv_in_a_pipe_and_json_when_asked(home, tmp_path):
+    assert curate(home, "sql", "SELECT 1 AS a, NULL AS b").stdout == "a,b\n1,\n"
+    assert json.loads(curate(home, "sql", "--json", "SELECT 1 AS a, NULL AS b").stdout) == [{"a": 1, "b": None}]
+    (tmp_path / "query.sql").write_text("SELECT 2 AS a")
+    assert curate(home, "sql", "-f", str(tmp_path / "query.sql")).stdout == "a\n2\n"
+    assert curate(home, "sql", "-", input="SELECT 3 AS a").stdout == "a\n3\n"
+    wrong = curate(home, "sql", "COPY datasets TO 'x.csv'")
+    assert wrong.returncode == 2 and wrong.stderr.startswith("error: COPY is not allowed") and wrong.stdout == ""
