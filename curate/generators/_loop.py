@@ -235,6 +235,9 @@ class _Run:
         """Close a row of the curve."""
         at = self.at
         mean = math.fsum(at.recent) / len(at.recent)
+        if self.world > 1:
+            shares = self.accelerator.reduce(torch.tensor(mean, device=self.accelerator.device), reduction="mean")
+            mean = float(shares)
         at.curve.append(CurveRow(at.step, at.seconds, mean, validation_loss, learning_rate(self.settings, at.step - 1)))
         at.recent = []
 

@@ -109,3 +109,13 @@ def check_draw_settings(settings: dict[str, Any], known: dict[str, Any]) -> None
 def is_main_process() -> bool:
     """Whether this is the process that writes, of those that `accelerate launch` started; alone it always is."""
     return int(os.environ.get("RANK", "0")) == 0
+
+
+@contextmanager
+def first_writes() -> Iterator[bool]:
+    """Give True to the process that writes; every process leaves only when that one has."""
+    try:
+        yield is_main_process()
+    finally:
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.barrier()

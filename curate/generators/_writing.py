@@ -12,7 +12,7 @@ from curate.errors import SettingError, WorkError
 from curate.generators import CurveRow, FitReport
 from curate.generators._artifacts import write_bytes, write_json, write_tensors
 from curate.generators._loop import finish
-from curate.generators._repeatable import is_main_process
+from curate.generators._repeatable import first_writes
 from curate.generators._settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -33,15 +33,29 @@ def write_model(
 ) -> None:
     """Write weights, report and card, then the configuration that declares them complete, then delete the checkpoint.
 
-    Under several processes only the first one writes.
+    Under several processes the first one writes, and the others wait for it.
 
     Args:
         config: what the plug-in needs to load the model, beside plug-in name and settings.
         tensors: the weights; None where the plug-in has written them.
         outer: keys of config.json that other libraries read, beside "curate".
     """
-    if not is_main_process():
-        return
+    with first_writes() as first:
+        if first:
+            _write(folder, plugin, settings, config, report, fingerprint, examples, tensors, outer)
+
+
+def _write(
+    folder: Path,
+    plugin: str,
+    settings: TrainSettings,
+    config: Mapping[str, Any],
+    report: FitReport,
+    fingerprint: str,
+    examples: int,
+    tensors: Mapping[str, torch.Tensor] | None,
+    outer: Mapping[str, Any] | None,
+) -> None:
     if tensors is not None:
         write_tensors(folder / "model.safetensors", tensors)
     write_json(folder / "training.json", {"fingerprint": fingerprint, **dataclasses.asdict(report)})

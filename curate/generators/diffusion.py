@@ -101,9 +101,9 @@ TINY = DiffusionSettings(
     validate_every=200,
 )
 SMALL = DiffusionSettings(
-    widths=(64, 128),
+    widths=(32, 64),
     unshuffle=2,
-    steps=6000,
+    steps=5000,
     batch_size=64,
     learning_rate=1e-3,
     schedule="one-cycle",
