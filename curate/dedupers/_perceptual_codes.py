@@ -15,14 +15,28 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from curate.dedupers._perceptual_measure import LUMA, WAVES, Tables, side_crop
+from curate.dedupers._perceptual_measure import LUMA, WAVES, Tables, grey_scale, side_crop
 
 LOW = 8
 """A code holds the signs of the LOW × LOW lowest waves but the mean."""
-VIEWS = ((0, 0, 0, 0), (0.03, 0.03, 0.03, 0.03), (0.06, 0.06, 0.06, 0.06), (0, 0, 0, 0.5), (0, 0, 0.5, 0))
+FAINT = 0.05
+"""A wave weaker than this, in grey levels, sets no bit, so that all plain pictures share a code and are compared."""
+VIEWS = (
+    (0, 0, 0, 0),
+    (0, 0, 0, 0.5),
+    (0, 0, 0.5, 0),
+    (0.03, 0.03, 0.03, 0.03),
+    (0.06, 0.06, 0.06, 0.06),
+    (0.05, 0.01, 0.03, 0.03),
+    (0.01, 0.05, 0.03, 0.03),
+    (0.03, 0.03, 0.05, 0.01),
+    (0.03, 0.03, 0.01, 0.05),
+)
 """What is coded of each picture: the share cut at the left, right, top and bottom."""
-JOINS = ((0, 0, 2), (1, 0, 2), (2, 0, 2), (0, 1, 2), (0, 2, 2), (3, 3, 1), (4, 4, 1))
+JOINS = ((0, 0, 2), (1, 1, 1), (2, 2, 1), *((view, 0, 2) for view in range(3, 9)), *((0, view, 2) for view in range(3, 9)))
 """(view of the new picture, of the kept one, bits that one block may differ by): a pair within reach in any is verified."""
+UNCROPPED = 3
+"""The joins that lead compare whole pictures and halves; a tiny picture needs no other, for its crops are never verified."""
 
 
 def reach(bits: int) -> int:
@@ -40,7 +54,7 @@ def masks() -> NDArray[np.uint16]:
 def _codes(vectors, across, down, unweight, out):  # type: ignore[no-untyped-def]
     between = np.empty((LOW, WAVES), np.float32)
     for row in range(vectors.shape[0]):
-        luma = vectors[row, :LUMA].copy().reshape(WAVES, WAVES) * unweight
+        luma = vectors[row, :LUMA].copy().reshape(WAVES, WAVES) * unweight * np.float32(grey_scale(vectors[row]))
         for view in range(across.shape[0]):
             between[:] = 0
             for i in range(LOW):
@@ -53,7 +67,7 @@ def _codes(vectors, across, down, unweight, out):  # type: ignore[no-untyped-def
                     value = np.float32(0)
                     for k in range(WAVES):
                         value += across[view, j, k] * between[i, k]
-                    code = (code << np.uint64(1)) | np.uint64(i + j > 0 and value > 0)
+                    code = (code << np.uint64(1)) | np.uint64(i + j > 0 and value > FAINT)
             out[row, view] = code
 
 

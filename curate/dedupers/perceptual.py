@@ -12,8 +12,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from curate.dedupers import MarkOptions, Marks, TextAccess
-from curate.dedupers._perceptual_codes import JOINS, VIEWS, candidates, codes, index, masks, near
-from curate.dedupers._perceptual_measure import WIDTH, Tables, measure, pose, tables
+from curate.dedupers._perceptual_codes import JOINS, UNCROPPED, VIEWS, candidates, codes, index, masks, near
+from curate.dedupers._perceptual_measure import WIDTH, Tables, grey_scale, is_tiny, measure, pose, tables
 from curate.errors import SettingError
 from curate.records import Progress
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _BLOCK = 2048
-_REBUILD = 16384
-"""So many kept rows are compared one by one before the index is built anew."""
+_REBUILD = 4096, 32
+"""So many kept rows, or such a fraction of them, are compared one by one before the index is built anew."""
 _RECALL = "pairs are looked for by 64-bit codes: 0.998 of the duplicates among generated edits of photographs"
 _POSES = {"flip": ((True, 0),), "rotate": ((False, 1), (False, 2), (False, 3))}
 
@@ -84,7 +84,7 @@ class Perceptual:
             blocks = index(own, kept[:0])
             indexed = 0
             for start in range(settled, len(order), _BLOCK):
-                if count - indexed > _REBUILD or indexed == 0:
+                if indexed == 0 or count - indexed > max(_REBUILD[0], count // _REBUILD[1]):
                     blocks, indexed = index(own, kept[:count]), count
                 rows = np.arange(start, min(start + _BLOCK, len(order)))
                 turned = self._turned(sketches[order[rows]])
@@ -152,15 +152,20 @@ def _near(posed, own, joins):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
+def _joins(vector, joins):  # type: ignore[no-untyped-def]
+    return joins[:UNCROPPED] if is_tiny(vector, grey_scale(vector)) else joins
+
+
+@njit(cache=True, nogil=True)
 def _scan(turned, posed, own, starts, rows, recent, sketches, order, joins, flips, table, threshold, best, keeper, part):  # type: ignore[no-untyped-def]
     """Best kept row before the block for each row of `part`; returns how many pairs were measured."""
     compared, seen, found = 0, np.full(len(own), -1, np.int32), np.empty(len(own), np.int32)
     for row in part:
-        count = 0
+        count, tried = 0, _joins(turned[row, 0], joins)
         for number in range(posed.shape[1]):
-            count += candidates(posed[row, number], own, joins, flips, starts, rows, seen, row, found[count:])
+            count += candidates(posed[row, number], own, tried, flips, starts, rows, seen, row, found[count:])
         for position in recent:
-            if _near(posed[row], own[position], joins):
+            if _near(posed[row], own[position], tried):
                 found[count] = position
                 count += 1
         for position in found[:count]:
@@ -176,8 +181,9 @@ def _settle(turned, posed, own, joins, table, threshold, best, keeper, start):  
     """Visit the block's rows in order: compare with the block's kept ones, then mark or keep."""
     added, count, compared = np.empty(len(turned), np.int64), 0, 0
     for row in range(len(turned)):
+        tried = _joins(turned[row, 0], joins)
         for earlier in added[:count]:
-            if _near(posed[row], own[earlier], joins):
+            if _near(posed[row], own[earlier], tried):
                 compared += 1
                 c = measure(turned[row, 0], turned[earlier, 0], turned[row], table, threshold)
                 if c > best[row]:

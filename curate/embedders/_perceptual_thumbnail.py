@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 SIZE = 48
 """Side of the thumbnail in pixels; a JPEG is decoded at the coarsest eighth that still has that many."""
-_BORDER_CAP = SIZE // 6
-"""So many thumbnail rows at most are cut at each side as a plain border."""
+_BORDER_CAP = 6
+"""A border is at most one in so many of the rows."""
 _BORDER_LEVELS = 6
 """A border's pixels lie within so many grey levels of their median: a JPEG's own noise, no texture."""
 _EDGE_LEVELS = 12
@@ -46,14 +46,11 @@ def thumbnail(data: bytes) -> tuple[NDArray[np.uint8], int]:
     scale = max(picture.width / full[0], picture.height / full[1])
     scale = 1 / round(1 / scale) if scale < 1 else 1.0
     box = (0.0, 0.0, min(full[0] * scale, picture.width), min(full[1] * scale, picture.height))
-    small = picture.resize((SIZE, SIZE), Image.Resampling.BILINEAR, box=box)
     if min(full) >= _SMALL:
-        edges = _plain_border(np.asarray(small)[..., 0].astype(np.float32))
-        if any(edges):
-            left, top, right, bottom = edges
-            x, y = box[2] / SIZE, box[3] / SIZE
-            inner = (left * x, top * y, (SIZE - right) * x, (SIZE - bottom) * y)
-            small = picture.resize((SIZE, SIZE), Image.Resampling.BILINEAR, box=inner)
+        left, top, right, bottom = _plain_border(picture)
+        width, height = box[2], box[3]
+        box = (left * width, top * height, (1 - right) * width, (1 - bottom) * height)
+    small = picture.resize((SIZE, SIZE), Image.Resampling.BILINEAR, box=box)
     turn = {
         2: Image.Transpose.FLIP_LEFT_RIGHT,
         3: Image.Transpose.ROTATE_180,
@@ -98,20 +95,25 @@ def _extrema(picture: Image) -> list[tuple[int, int]]:
     return [band.getextrema() for band in picture.split()]  # type: ignore[misc]
 
 
-def _plain_border(luma: NDArray[np.float32]) -> tuple[float, float, float, float]:
-    """How many thumbnail pixels at the left, top, right and bottom are an added border, to a fraction of a pixel."""
-    return (_plain_rows(luma.T), _plain_rows(luma), _plain_rows(luma.T[::-1]), _plain_rows(luma[::-1]))
+def _plain_border(picture: Image) -> tuple[float, float, float, float]:
+    """Which share of the picture at the left, top, right and bottom is an added border."""
+    band = picture.getchannel(0)
+    fine = min(band.size) // (4 * SIZE)
+    luma = np.asarray(band.reduce(fine) if fine > 1 else band)
+    return tuple(_plain_rows(side) / len(side) for side in (luma.T, luma, luma.T[::-1], luma[::-1]))  # type: ignore[return-value]
 
 
-def _plain_rows(luma: NDArray[np.float32]) -> float:
+def _plain_rows(luma: NDArray[np.uint8]) -> float:
     """Rows of one plain grey that end at a hard edge; 0 where the picture's own margin runs out softly."""
     grey = float(np.median(luma[0]))
-    away = np.abs(luma[: _BORDER_CAP + 2] - grey)
-    plain = away.max(axis=1) <= _BORDER_LEVELS
-    rows = int(plain.argmin())
-    if not 0 < rows <= _BORDER_CAP or (away[rows + 1] > _EDGE_LEVELS).mean() < _EDGE_SHARE:
+    if np.abs(luma[0] - grey).max() > _BORDER_LEVELS:
+        return 0.0
+    strip = luma[: len(luma) // _BORDER_CAP + 2].astype(np.float32)
+    away = np.abs(strip - grey)
+    rows = int((away.max(axis=1) <= _BORDER_LEVELS).argmin())
+    if not 0 < rows < len(strip) - 1 or (away[rows + 1] > _EDGE_LEVELS).mean() < _EDGE_SHARE:
         return 0.0
     # The row at the edge mixes border and picture; its share of border is found by least squares from its neighbours.
-    inside, mixed = luma[rows + 1], luma[rows]
+    inside, mixed = strip[rows + 1], strip[rows]
     share = float(((mixed - inside) * (grey - inside)).sum() / ((grey - inside) ** 2).sum())
     return rows + min(max(share, 0.0), 1.0)
