@@ -34,9 +34,7 @@ _CHAPTERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ),
     (
         "Ask anything in SQL",
-        (
-            "curate sql \"SELECT label, count(*) AS samples FROM curated WHERE dataset = 'docs' GROUP BY 1 ORDER BY 2 DESC LIMIT 5\"",
-        ),
+        ('curate sql "SELECT dataset, label, count(*) AS samples FROM curated GROUP BY ALL ORDER BY samples DESC LIMIT 5"',),
     ),
     (
         "Split so that no duplicate crosses from training to test, and export",

@@ -87,8 +87,11 @@ class Deduper(Protocol):
         """
         ...
 
-    def sketch(self, texts: pa.LargeStringArray) -> NDArray[Any]:
+    def sketch(self, texts: pa.LargeStringArray, *, threads: int = 0) -> NDArray[Any]:
         """Summarise texts, each on its own, so that they can be sketched in batches and kept.
+
+        Args:
+            threads: cores to use; 0 for all.
 
         Returns:
             (n, width) of a fixed integer type; a method that does not consume texts raises SettingError.

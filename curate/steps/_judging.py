@@ -145,7 +145,7 @@ class _Materials:
         progress.start(f"{method.name}: reading", total=len(texts), unit="texts")
         pieces = []
         for chunk in texts.chunks:
-            pieces.append(method.deduper.sketch(chunk))
+            pieces.append(method.deduper.sketch(chunk, threads=self._options.threads))
             progress.advance(len(chunk))
         progress.finish()
         return np.concatenate(pieces)

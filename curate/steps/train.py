@@ -222,9 +222,8 @@ def _material(workspace: Workspace, split: Split, modality: str, max_share: floa
     if max_share is not None:
         candidates = _of_modality(models.accepted_of_split(catalog, split, max_depth), modality)
         drawn = _within_share(candidates, learned, max_share)
-        notes.append(
-            f"{drawn.num_rows:,} of {candidates.num_rows:,} accepted synthetic samples take part (share of a label ≤ {max_share:g})"
-        )
+        taken = f"{drawn.num_rows:,} of {candidates.num_rows:,} accepted synthetic samples"
+        notes.append(f"{taken} take part (at most {max_share:g} of a label)")
     depth = int(max(drawn["depth"].to_pylist())) if drawn is not None and drawn.num_rows else 0
     return _Material(
         train=_examples(workspace, learned, drawn),
