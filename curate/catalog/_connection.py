@@ -149,6 +149,10 @@ class Catalog:
         """Turn what the file or the disk refuses into an error of ours; what a statement gets wrong stays DuckDB's."""
         try:
             yield
+        except (RuntimeError, duckdb.InterruptException) as error:
+            if "interrupt" in str(error).lower():  # DuckDB took the signal while it worked
+                raise KeyboardInterrupt from error
+            raise
         except (duckdb.IOException, duckdb.SerializationException, duckdb.FatalException) as error:
             if "space left" in str(error).lower():
                 raise WorkError(

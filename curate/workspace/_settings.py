@@ -44,7 +44,10 @@ class Limits(BaseModel):
     @field_validator("memory")
     @classmethod
     def _is_a_size(cls, value: str) -> str:
-        parse_bytes(value)
+        try:
+            parse_bytes(value)
+        except SettingError as error:  # as pydantic wants it, so that the file and the line are named
+            raise ValueError(str(error)) from error
         return value
 
 
