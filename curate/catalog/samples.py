@@ -125,7 +125,7 @@ def matching(catalog: Catalog, where: str) -> list[int]:
     """
     check_expression(where)
     try:
-        rows = catalog.rows(f"SELECT sample_id FROM samples WHERE origin = 'real' AND ({where}) ORDER BY sample_id")
+        rows = catalog.rows(f"SELECT sample_id FROM samples WHERE origin = 'real' AND ({where}\n) ORDER BY sample_id")
     except duckdb.Error as error:
         raise SettingError(
             f"the condition {where!r} cannot be used: {str(error).splitlines()[0]}",
