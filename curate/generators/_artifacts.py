@@ -29,25 +29,39 @@ def write_json(path: Path, value: Any) -> None:
     write_bytes(path, (json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
 
 
-def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], *, metadata: Mapping[str, str] | None = None) -> None:
-    """Write a safetensors file whose header carries the SHA-256 of its tensors, because the format itself has no checksum."""
+def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], *, note: str | None = None) -> str:
+    """Write a safetensors file; equal tensors and notes give equal bytes.
+
+    Args:
+        note: kept in the header, together with the tensors' hash. Without one the header holds what transformers expects, and
+            the caller keeps the hash. There is never more than one entry, because safetensors writes entries in random order.
+
+    Returns:
+        The SHA-256 of the tensors, for `read_tensors`: the format itself has no checksum.
+    """
     from safetensors.torch import save_file
 
     ready = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    digest = _digest(ready)
+    header = {"format": "pt"} if note is None else {"curate": json.dumps({"sha256": digest, "note": note})}
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.touch()
     mode = temporary.stat().st_mode  # what the user's umask gives; safetensors would make the file private
-    save_file(ready, temporary, metadata={"format": "pt", **(metadata or {}), "sha256": _digest(ready)})
+    save_file(ready, temporary, metadata=header)
     temporary.chmod(mode)
     settle(temporary, path)
+    return digest
 
 
-def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+def read_tensors(path: Path, *, sha256: str | None = None) -> tuple[dict[str, torch.Tensor], str]:
     """Read a file that `write_tensors` wrote.
 
+    Args:
+        sha256: of the tensors; None takes the hash that stands beside the note.
+
     Returns:
-        The tensors on the CPU, and the header's strings.
+        The tensors on the CPU, and the note.
 
     Raises:
         WorkError: the file is damaged.
@@ -56,13 +70,13 @@ def read_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
 
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = dict(file.metadata() or {})
+            header = json.loads((file.metadata() or {}).get("curate", "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-    except SafetensorError as error:
+    except (SafetensorError, ValueError) as error:
         raise WorkError(f"{path} is damaged ({error})", hint=f"delete {path.parent} and train again") from None
-    if metadata.get("sha256") != _digest(tensors):
+    if (sha256 or header.get("sha256")) != _digest(tensors):
         raise WorkError(f"{path} is damaged: its content has another hash", hint=f"delete {path.parent} and train again")
-    return tensors, metadata
+    return tensors, str(header.get("note", ""))
 
 
 def settle(temporary: Path, path: Path) -> None:

@@ -72,7 +72,7 @@ def save(folder: Path, position: Position, weights: Weights, optimizer: torch.op
     tensors |= {f"best/{name}": tensor for name, tensor in weights.best.items()}
     for number, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer/{number}/{key}": value for key, value in state.items()}
-    write_tensors(folder / FILE, tensors, metadata={"position": json.dumps(asdict(position))})
+    write_tensors(folder / FILE, tensors, note=json.dumps(asdict(position)))
 
 
 def resume(folder: Path, fingerprint: str) -> tuple[Position, dict[str, torch.Tensor]] | None:
@@ -85,10 +85,10 @@ def resume(folder: Path, fingerprint: str) -> tuple[Position, dict[str, torch.Te
     path = folder / FILE
     if not path.is_file():
         return None
-    tensors, metadata = read_tensors(path)
+    tensors, note = read_tensors(path)
     try:
-        position = Position(**json.loads(metadata["position"]))
-    except (KeyError, TypeError, ValueError) as error:
+        position = Position(**json.loads(note))
+    except (TypeError, ValueError) as error:
         raise WorkError(f"{path} was not written by this version ({error})", hint=f"delete {folder} and train again") from None
     if position.fingerprint != fingerprint:
         raise SettingError(

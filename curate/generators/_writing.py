@@ -56,11 +56,11 @@ def _write(
     tensors: Mapping[str, torch.Tensor] | None,
     outer: Mapping[str, Any] | None,
 ) -> None:
+    inner = {"plugin": plugin, "settings": dataclasses.asdict(settings), **config}
     if tensors is not None:
-        write_tensors(folder / "model.safetensors", tensors)
+        inner["tensors_sha256"] = write_tensors(folder / "model.safetensors", tensors)
     write_json(folder / "training.json", {"fingerprint": fingerprint, **dataclasses.asdict(report)})
     write_bytes(folder / "README.md", card(folder.name, plugin, settings, config, report, examples).encode())
-    inner = {"plugin": plugin, "settings": dataclasses.asdict(settings), **config}
     write_json(folder / "config.json", {**(outer or {}), "curate": inner})
     finish(folder)
 

@@ -166,7 +166,11 @@ class CausalLanguage:
     modality: ClassVar[Literal["text"]] = "text"
     presets: ClassVar[Mapping[str, Preset]] = {
         "tiny": Preset(TINY, "not measured: meant for short labelled texts on a CPU"),
-        "shakespeare-char": Preset(SHAKESPEARE_CHAR, "not measured: the size and steps of nanoGPT's CPU recipe"),
+        "shakespeare-char": Preset(
+            SHAKESPEARE_CHAR,
+            "tinyshakespeare, last tenth held out: 1.676 nats a character, 2.418 bits a byte (nanoGPT's CPU recipe of this size and "
+            "these steps: 1.88); 1,150 s on one thread of a busy AVX2 machine",
+        ),
         "small": Preset(SMALL, "not measured: meant for a GPU"),
         "tune": Preset(TUNE, "not measured: for a base model, with lora=true or whole"),
     }
@@ -472,7 +476,8 @@ def _own_tensors(network: nn.Module) -> dict[str, Tensor]:
 
 def _whole(folder: Path) -> Any:
     network: Any = from_config(json.loads((folder / "config.json").read_text(encoding="utf-8")))
-    tensors, _ = read_tensors(folder / "model.safetensors")
+    digest = read_config(folder)["tensors_sha256"]
+    tensors, _ = read_tensors(folder / "model.safetensors", sha256=digest)
     wanted = {name for name, _ in network.named_parameters()}
     lost, odd = wanted - tensors.keys(), tensors.keys() - network.state_dict().keys()
     if lost or odd:

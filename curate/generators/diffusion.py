@@ -203,7 +203,7 @@ class DiffusionModel:
         self.side = (self.frame.height + -self.frame.height % multiple, self.frame.width + -self.frame.width % multiple)
         make = partial(make_network, self.settings, side=self.side, channels=self.frame.channels, classes=len(self.labels))
         self.network = fresh(0, make)
-        tensors, _ = read_tensors(folder / "model.safetensors")
+        tensors, _ = read_tensors(folder / "model.safetensors", sha256=config["tensors_sha256"])
         try:
             self.network.load_state_dict(tensors)
         except RuntimeError as error:

@@ -1,4 +1,4 @@
-"""Run by test_processes.py under `torch.distributed.run`, which is what `accelerate launch` starts: a short training on a CPU."""
+"""Run by test_processes.py under `torch.distributed.run`, which `accelerate launch` starts: a short training on a CPU."""
 
 from __future__ import annotations
 

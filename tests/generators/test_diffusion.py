@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from curate.errors import BadRecord, InputError, SettingError
+from curate.errors import BadRecord, InputError, SettingError, WorkError
 from curate.generators import DrawRequest, Examples, configure, load_model
 from curate.generators._paths import SAMPLERS
 from curate.generators._pixels import Frame, choose_frame, encode_png, pad_to_multiple, stack
@@ -136,6 +137,16 @@ def test_the_folder_holds_a_model_and_no_class_paths(trained):
     assert DiffusionSettings(**config["settings"]) == TINY
     assert "curate." not in (folder / "config.json").read_text()
     assert "- synthetic" in (folder / "README.md").read_text()
+
+
+def test_damaged_weights_are_not_loaded(trained, tmp_path):
+    shutil.copytree(trained[0], tmp_path / "m")
+    path = tmp_path / "m" / "model.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-2] ^= 4
+    path.write_bytes(bytes(content))
+    with pytest.raises(WorkError, match="damaged"):
+        load_model(tmp_path / "m", device="cpu")
 
 
 def test_what_a_model_cannot_draw_is_refused(trained, tmp_path):

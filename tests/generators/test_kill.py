@@ -11,7 +11,6 @@ import sys
 import pytest
 
 from curate.generators import DrawRequest, load_model, weights_file
-from curate.generators._artifacts import read_tensors
 from curate.generators._checkpoint import FILE
 
 from .killed import OPTIONS, STEPS, jobs
@@ -38,9 +37,6 @@ def test_after_three_kills_the_model_is_the_same_bit_for_bit(killed, tmp_path, n
     resumed = generator.fit(train, held, killed / name, options=OPTIONS)
     whole = generator.fit(train, held, tmp_path / "whole", options=OPTIONS)
     assert resumed.resumed_at == (6, 9) and whole.resumed_at == () and resumed.steps == STEPS
-    tensors, expected = (read_tensors(weights_file(folder))[0] for folder in (killed / name, tmp_path / "whole"))
-    assert tensors.keys() == expected.keys()
-    assert all((tensors[key] == expected[key]).all() for key in expected)
     assert weights_file(killed / name).read_bytes() == weights_file(tmp_path / "whole").read_bytes()
     assert [(row.step, row.loss, row.validation_loss) for row in resumed.curve] == [
         (row.step, row.loss, row.validation_loss) for row in whole.curve
