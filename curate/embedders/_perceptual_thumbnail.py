@@ -16,7 +16,7 @@ SIZE = 48
 _BORDER_CAP = 6
 """A border is at most one in so many of the rows."""
 _BORDER_LEVELS = 6
-"""A border's pixels lie within so many grey levels of their median: a JPEG's own noise, no texture."""
+"""A border's pixels lie within so many grey levels of their middle: a JPEG's own noise, no texture."""
 _EDGE_LEVELS = 12
 _EDGE_SHARE = 0.5
 """Beyond a border at least this share of the pixels differ from it by more than so many levels; a soft margin stays."""
@@ -105,9 +105,10 @@ def _plain_border(picture: Image) -> tuple[float, float, float, float]:
 
 def _plain_rows(luma: NDArray[np.uint8]) -> float:
     """Rows of one plain grey that end at a hard edge; 0 where the picture's own margin runs out softly."""
-    grey = float(np.median(luma[0]))
-    if np.abs(luma[0] - grey).max() > _BORDER_LEVELS:
+    low, high = int(luma[0].min()), int(luma[0].max())
+    if high - low > 2 * _BORDER_LEVELS:
         return 0.0
+    grey = (low + high) / 2
     strip = luma[: len(luma) // _BORDER_CAP + 2].astype(np.float32)
     away = np.abs(strip - grey)
     rows = int((away.max(axis=1) <= _BORDER_LEVELS).argmin())
