@@ -168,7 +168,7 @@ class CausalLanguage:
         "tiny": Preset(TINY, "not measured: meant for short labelled texts on a CPU"),
         "shakespeare-char": Preset(
             SHAKESPEARE_CHAR,
-            "tinyshakespeare, last tenth held out: 1.676 nats a character, 2.418 bits a byte (nanoGPT's CPU recipe of this size and "
+            "tinyshakespeare, last tenth held out: 1.676 nats a character, 2.418 bits a byte (nanoGPT of this size and "
             "these steps: 1.88); 1,150 s on one thread of a busy AVX2 machine",
         ),
         "small": Preset(SMALL, "not measured: meant for a GPU"),
