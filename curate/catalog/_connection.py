@@ -64,21 +64,21 @@ class Catalog:
             config["threads"] = str(threads)
         if spill is not None:
             config["temp_directory"] = str(spill)
-        self._connection = _connect(path, read_only, wait_s, config)
+        self._open: duckdb.DuckDBPyConnection | None = _connect(path, read_only, wait_s, config)
         try:
-            self._connection.execute(
+            self._open.execute(
                 "SET enable_progress_bar = false; SET python_enable_replacements = false; SET TimeZone = 'UTC'"
             )
             if read_only:
-                require_current(self._connection)
+                require_current(self._open)
             else:
-                migrate(self._connection)
-                _mark_dead_runs(self._connection)
+                migrate(self._open)
+                _mark_dead_runs(self._open)
         except duckdb.Error as error:
-            self._connection.close()
+            self.close()
             raise WorkspaceDamaged(f"{path} cannot be read: {_first_line(error)}") from error
         except BaseException:
-            self._connection.close()
+            self.close()
             raise
 
     def __enter__(self) -> Catalog:
@@ -88,19 +88,27 @@ class Catalog:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file, so that another process may write."""
-        self._connection.close()
+        """Let go of the file, so that another process may write.
+
+        The connection object goes too: one that outlives the interpreter in some traceback makes DuckDB's binding print a
+        hundred lines of complaint.
+        """
+        if self._open is not None:
+            self._open.close()
+            self._open = None
 
     @property
     def connection(self) -> duckdb.DuckDBPyConnection:
         """The raw connection, for the modules of this package.
 
         Raises:
-            WorkError: this is a forked child, whose inserts would vanish.
+            WorkError: this is a forked child, whose inserts would vanish; or the catalog was closed.
         """
+        if self._open is None:
+            raise WorkError(f"the catalog {self.path} is closed")
         if os.getpid() != self._process_id:
             raise WorkError("the catalog was opened by a parent process and cannot be used after a fork")
-        return self._connection
+        return self._open
 
     def execute(self, statement: str, parameters: Sequence[object] | dict[str, object] = ()) -> duckdb.DuckDBPyConnection:
         """Run one statement of this package.
@@ -183,7 +191,7 @@ class Catalog:
             self._depth -= 1
             if self._depth == 0:
                 with suppress(duckdb.Error):  # the cause of the failure matters more than that of the rollback
-                    self._connection.execute("ROLLBACK")
+                    self.connection.execute("ROLLBACK")
             raise
         self._depth -= 1
         if self._depth == 0:

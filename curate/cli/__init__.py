@@ -14,7 +14,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from curate.cli import asking, corpus, curation, demo, evaluation, keeping, recipes, synthesis
+from curate.cli import asking, corpus, curation, demo, evaluation, keeping, recipes, reporting, synthesis
 from curate.cli._common import debugging, report_error, set_debug
 from curate.errors import CurateError, WorkError
 
@@ -42,7 +42,7 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-for group in (corpus, curation, asking, keeping, synthesis, evaluation, recipes, demo):
+for group in (corpus, curation, asking, keeping, synthesis, reporting, evaluation, recipes, demo):
     group.register(app)
 
 
@@ -60,6 +60,10 @@ def main() -> None:
     if "--debug" in sys.argv:
         sys.argv.remove("--debug")
         set_debug()
+    sys.exit(_outcome())
+
+
+def _outcome() -> int:
     try:
         try:
             app()
@@ -68,11 +72,11 @@ def main() -> None:
     except CurateError as error:
         if debugging():
             raise
-        sys.exit(report_error(error))
+        return report_error(error)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left, as `head` does
-        sys.exit(0)
     except OSError as error:
         if debugging():
             raise
-        sys.exit(report_error(WorkError(str(error), hint="mend that, and run the same command again")))
+        return report_error(WorkError(str(error), hint="mend that, and run the same command again"))
+    return 0
