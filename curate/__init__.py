@@ -30,9 +30,14 @@ _HOMES = {
     "embed": "curate.steps.embed",
     "explain": "curate.steps.duplicates",
     "export": "curate.steps.export",
+    "evaluate": "curate.steps.evaluate",
     "find_workspace": "curate.workspace",
+    "generate": "curate.steps.generate",
     "ingest": "curate.steps.ingest",
+    "models": "curate.steps.models",
     "open_workspace": "curate.workspace",
+    "report": "curate.steps.report",
+    "reproduce": "curate.steps.reproduce",
     "restore": "curate.steps.restore",
     "run_recipe": "curate.steps.run",
     "search": "curate.steps.search",
@@ -40,6 +45,7 @@ _HOMES = {
     "sql": "curate.steps.sql",
     "status": "curate.steps.status",
     "take_back": "curate.steps.restore",
+    "train": "curate.steps.train",
 }
 
 __all__ = sorted([*_HOMES, "__version__"])  # noqa: PLE0605
