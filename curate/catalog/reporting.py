@@ -181,6 +181,20 @@ def draw_seeds(catalog: Catalog, model_id: int) -> dict[str, int]:
     )
 
 
+def kept_examples(catalog: Catalog, dataset_id: int, *, limit: int, seed: int) -> list[int]:
+    """Ids of some kept samples of a dataset, spread evenly over its labels, chosen by the seed."""
+    rows = catalog.rows(
+        """SELECT sample_id, label FROM (
+               SELECT sample_id, label,
+                      row_number() OVER (PARTITION BY label ORDER BY md5(sample_id || ':' || ?::BIGINT)) AS place
+               FROM real_samples WHERE dataset_id = ?
+                 AND sample_id NOT IN (SELECT sample_id FROM current_verdicts WHERE action = 'drop'))
+           ORDER BY place, md5(sample_id || ':' || ?::BIGINT) LIMIT ?""",
+        [seed, dataset_id, seed, limit],
+    )
+    return [row[0] for row in sorted(rows, key=lambda row: (row[1] is None, row[1] or "", row[0]))]
+
+
 _EXAMPLE = "sample_id, label, text[:1200], length(text), blob, refusal, nearest_id, nearest_real"
 
 
@@ -191,8 +205,8 @@ def drawn_examples(catalog: Catalog, model_id: int, status: str, *, limit: int, 
         f"""SELECT {_EXAMPLE} FROM (
                 SELECT *, row_number() OVER (PARTITION BY {group} ORDER BY md5(sample_id || ':' || ?::BIGINT)) AS place
                 FROM synthetic_samples WHERE model_id = ? AND status = ?)
-            ORDER BY place, {group}, sample_id LIMIT ?""",
-        [seed, model_id, status, limit],
+            ORDER BY place, md5(sample_id || ':' || ?::BIGINT) LIMIT ?""",
+        [seed, model_id, status, seed, limit],
     )
     return [DrawnExample(*row) for row in rows]
 

@@ -21,6 +21,7 @@ from curate.workspace import Workspace
 
 LABELS = 30
 GROUPS, MEMBERS = 6, 4
+REAL = 12
 PAIRS, NEAREST, REFUSED = 24, 6, 12
 MAP_POINTS = 3000
 MODELS = 8  # in the flow
@@ -133,6 +134,7 @@ class DatasetFacts:
     parts: dict[str, tuple[int, int]]
     flow: Flow
     labels: tuple[LabelCount, ...]
+    examples: tuple[Shown, ...]
     groups_in_all: int
     groups: tuple[Group, ...]
     map: VectorMap | None
@@ -180,6 +182,7 @@ def gather(workspace: Workspace, names: list[str], thumbnails: Thumbnails, *, se
                 parts=parts,
                 flow=_flow(counts, reasons, parts, own[-1] if own else None, learned),
                 labels=tuple(reporting.label_counts(catalog, home.dataset_id, own[-1].split_id if own else None, limit=LABELS)),
+                examples=_examples(workspace, home, thumbnails, seed),
                 groups_in_all=verdicts.count_groups(catalog, home.dataset_id),
                 groups=_groups(workspace, home, thumbnails),
                 map=_map(workspace, home, seed),
@@ -234,6 +237,12 @@ def _flow(
         )
     headings = ["Records", "Verdicts", "Parts" if split is not None else "", "Models, by draws", "Gates"]
     return lay_out(nodes, links, headings)
+
+
+def _examples(workspace: Workspace, home: Dataset, thumbnails: Thumbnails, seed: int) -> tuple[Shown, ...]:
+    ids = reporting.kept_examples(workspace.catalog, home.dataset_id, limit=REAL, seed=seed)
+    found = _fetch(workspace, ids)
+    return tuple(_shown(workspace, found[i], thumbnails) for i in ids)
 
 
 def _groups(workspace: Workspace, home: Dataset, thumbnails: Thumbnails) -> tuple[Group, ...]:

@@ -9,6 +9,7 @@ _WIDTH = 1060.0
 _BAND = 12.0  # width of a node
 _BODY = 250.0  # height of the whole of a scale
 _LEAST = 2.0  # a node that holds anything can be seen
+_WORDS = 200.0  # room for the words of the last column
 _ROW = 34.0  # two lines of words beside each node
 _GAP = 10.0
 _TOP = 30.0  # for the column headings
@@ -77,7 +78,7 @@ def lay_out(nodes: Sequence[Node], links: Iterable[Link], headings: Sequence[str
     """
     shown = [node for node in nodes if node.count > 0]
     columns = max((node.column for node in shown), default=0) + 1
-    step = (_WIDTH - _BAND) / max(columns, 3)
+    step = (_WIDTH - _WORDS) / max(columns - 1, 2)
     units = _units(shown)
     bottom = _TOP
     for column in range(columns):

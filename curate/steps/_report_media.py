@@ -17,8 +17,9 @@ from curate.workspace import BlobStore
 SIDE = 128  # pixels of a thumbnail
 EXCERPT = 280  # characters
 _PIXEL_ART = 64  # an image no larger is sent as it is, and enlarged with square pixels
-_TOKENS = 1500  # of a text are compared
-_CONTEXT = 14  # tokens around a difference
+_TOKENS = 1000  # of a text are compared
+_CONTEXT = 70  # characters around a difference
+_PIECES = 60
 
 
 class Thumbnail(NamedTuple):
@@ -103,37 +104,60 @@ def excerpt(text: str | None, limit: int = EXCERPT) -> str:
 def differences(keeper: str, other: str) -> tuple[Piece, ...]:
     """What another text has and lacks beside the keeper; long equal stretches are left out.
 
-    Only the first 1,500 words and gaps are compared; a last piece says so where there are more.
+    Only the first 1,000 words, marks and gaps are compared; a last piece says so where there are more.
     """
     ours, theirs = re.findall(r"\s+|\w+|[^\w\s]", keeper), re.findall(r"\s+|\w+|[^\w\s]", other)
     beyond = len(ours) > _TOKENS or len(theirs) > _TOKENS
     ours, theirs = ours[:_TOKENS], theirs[:_TOKENS]
     pieces: list[Piece] = []
-    blocks = difflib.SequenceMatcher(None, ours, theirs, autojunk=False).get_opcodes()
-    for n, (kind, a, b, c, d) in enumerate(blocks):
-        if kind == "equal":
-            pieces += _context(theirs[c:d], first=n == 0, last=n == len(blocks) - 1)
+    blocks = _blocks(ours, theirs)
+    for n, (is_same, before, after) in enumerate(blocks):
+        if is_same:
+            pieces += _context(after, first=n == 0, last=n == len(blocks) - 1)
             continue
-        if b > a:
-            pieces.append(Piece("removed", visible("".join(ours[a:b]))))
-        if d > c:
-            pieces.append(Piece("added", visible("".join(theirs[c:d]))))
-    if beyond:
-        pieces.append(Piece("gap", f"… (only the first {_TOKENS:,} words and marks are compared)"))
-    return tuple(Piece(p.kind, excerpt(p.text, 400)) for p in pieces[:60]) + (
-        (Piece("gap", f"… ({len(pieces) - 60:,} more pieces)"),) if len(pieces) > 60 else ()
-    )
+        pieces += [Piece(kind, excerpt(text, 400)) for kind, text in (("removed", before), ("added", after)) if text]
+    ends = [Piece("gap", f"… ({len(pieces) - _PIECES:,} more pieces)")] if len(pieces) > _PIECES else []
+    ends += [Piece("gap", f"… (only the first {_TOKENS:,} words and marks are compared)")] if beyond else []
+    return (*pieces[:_PIECES], *ends)
 
 
-def _context(tokens: list[str], *, first: bool, last: bool) -> list[Piece]:
-    head, tail = (0 if first else _CONTEXT), (0 if last else _CONTEXT)
-    if first and last:
-        return [Piece("same", excerpt("".join(tokens)))]
-    if len(tokens) <= head + tail + _CONTEXT:
-        return [Piece("same", visible("".join(tokens)))]
-    around = [Piece("gap", " … ")]
-    if head:
-        around.insert(0, Piece("same", visible("".join(tokens[:head]))))
+def _blocks(ours: list[str], theirs: list[str]) -> list[tuple[bool, str, str]]:
+    """Stretches in order: whether they are the same, ours, theirs; white space between two changes belongs to them."""
+    codes = _opcodes(ours, theirs)
+    blocks: list[tuple[bool, str, str]] = []
+    for n, (kind, a, b, c, d) in enumerate(codes):
+        before, after = "".join(ours[a:b]), "".join(theirs[c:d])
+        is_same = kind == "equal" and not (before.isspace() and 0 < n < len(codes) - 1)
+        if blocks and blocks[-1][0] == is_same:
+            before, after = blocks[-1][1] + before, blocks[-1][2] + after
+            blocks.pop()
+        blocks.append((is_same, before, after))
+    return blocks
+
+
+def _opcodes(ours: list[str], theirs: list[str]) -> list[tuple[str, int, int, int, int]]:
+    """difflib's opcodes, in little time for any text: its cost is cubic in tokens that repeat, so none of those anchors.
+
+    Equal ends are taken off first, because a text of repeated tokens has no anchor at all.
+    """
+    shorter = min(len(ours), len(theirs))
+    head = next((n for n in range(shorter) if ours[n] != theirs[n]), shorter)
+    tail = next((n for n in range(shorter - head) if ours[-1 - n] != theirs[-1 - n]), shorter - head)
+    a, b = ours[head : len(ours) - tail], theirs[head : len(theirs) - tail]
+    codes: list[tuple[str, int, int, int, int]] = [("equal", 0, head, 0, head)] if head else []
+    for kind, i, j, k, m in difflib.SequenceMatcher(str.isspace, a, b).get_opcodes():
+        codes.append((kind, i + head, j + head, k + head, m + head))
     if tail:
-        around.append(Piece("same", visible("".join(tokens[-tail:]))))
-    return around
+        codes.append(("equal", len(ours) - tail, len(ours), len(theirs) - tail, len(theirs)))
+    return codes
+
+
+def _context(text: str, *, first: bool, last: bool) -> list[Piece]:
+    """A stretch that both have: whole where it is short, else what of it touches a change."""
+    if first and last:
+        return [Piece("same", excerpt(text))]
+    if len(text) <= 3 * _CONTEXT:
+        return [Piece("same", visible(text))]
+    head, tail = ("" if first else text[:_CONTEXT]), ("" if last else text[-_CONTEXT:])
+    pieces = (Piece("same", visible(head)), Piece("gap", " … "), Piece("same", visible(tail)))
+    return [piece for piece in pieces if piece.text]
