@@ -82,7 +82,7 @@ def _logistic(name: str, unconverged: Counter[str]) -> Callable[[Rows, NDArray[n
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import LogisticRegression
 
-        # One scale for all: to standardise each feature would raise the noise of the last singular vectors to the first ones' level.
+        # One scale for all: to standardise each feature would lift the noise of the last singular vectors to the first's level.
         centre, scale = rows.mean(axis=0), float(rows.std()) or 1.0
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ConvergenceWarning)
@@ -96,7 +96,7 @@ def _logistic(name: str, unconverged: Counter[str]) -> Callable[[Rows, NDArray[n
 def _support_vectors(rows: Rows, labels: NDArray[np.str_], new: Rows, _: int) -> NDArray[np.str_]:
     from sklearn.svm import SVC
 
-    return np.asarray(SVC(C=10.0, gamma="scale").fit(rows, labels).predict(new))
+    return np.asarray(SVC(C=10.0, gamma="scale", random_state=0).fit(rows, labels).predict(new))
 
 
 def _network(rows: Rows, labels: NDArray[np.str_], new: Rows, seed: int) -> NDArray[np.str_]:
