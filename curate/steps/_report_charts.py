@@ -121,6 +121,30 @@ def nice_ticks(low: float, high: float, *, whole: bool = False) -> list[float]:
     return [round(n * step, 12) for n in range(first, last + 1)]
 
 
+class Gauge(NamedTuple):
+    """A figure beside its reference on one axis that holds 0, in percent of the width."""
+
+    value: float
+    low: float
+    high: float
+    reference: float | None
+
+
+def gauge(value: float | None, spread: float | None, reference: float | None) -> Gauge | None:
+    """Place a figure, its spread and its reference; None where there is no figure."""
+    if value is None or not math.isfinite(value):
+        return None
+    around = spread if spread is not None and math.isfinite(spread) else 0.0
+    beside = reference if reference is not None and math.isfinite(reference) else None
+    marks_at = [0.0, value - around, value + around] + ([] if beside is None else [beside])
+    low, high = min(marks_at), max(marks_at)
+
+    def at(number: float) -> float:
+        return round(3 + 94 * (number - low) / ((high - low) or 1.0), 1)
+
+    return Gauge(at(value), at(value - around), at(value + around), None if beside is None else at(beside))
+
+
 def _powers(low: float, high: float) -> list[float]:
     return [10.0**n for n in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,6 +95,16 @@ class VectorMap:
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """Figures that share a definition, such as one measure in several feature spaces."""
+
+    definition: str
+    source: str
+    sizes: dict[str, Any]
+    rows: tuple[MetricRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ModelFacts:
     """One trained model and its draws."""
 
@@ -106,7 +117,7 @@ class ModelFacts:
     pairs: tuple[Pair, ...]
     nearest: tuple[Pair, ...]
     refused: tuple[Pair, ...]
-    metrics: tuple[MetricRow, ...]
+    metrics: tuple[Measured, ...]
     label_metrics: tuple[MetricRow, ...]
     label_metrics_left_out: int
 
@@ -297,10 +308,17 @@ def _model(
         pairs=_pairs(workspace, sorted(accepted, key=lambda e: (e.label or "", e.sample_id)), thumbnails),
         nearest=_pairs(workspace, reporting.nearest_examples(catalog, row.model_id, limit=NEAREST), thumbnails),
         refused=_pairs(workspace, sorted(refused, key=lambda e: (e.refusal or "", e.sample_id)), thumbnails),
-        metrics=tuple(figure for figure in figures if figure.label is None),
+        metrics=_by_definition(figure for figure in figures if figure.label is None),
         label_metrics=tuple(by_label[:LABEL_METRICS]),
         label_metrics_left_out=max(0, len(by_label) - LABEL_METRICS),
     )
+
+
+def _by_definition(figures: Iterable[MetricRow]) -> tuple[Measured, ...]:
+    groups: dict[str, list[MetricRow]] = {}
+    for row in figures:
+        groups.setdefault(f"{row.definition}|{row.source}|{row.sizes}", []).append(row)
+    return tuple(Measured(rows[0].definition, rows[0].source, rows[0].sizes, tuple(rows)) for rows in groups.values())
 
 
 def _pairs(workspace: Workspace, examples: list[DrawnExample], thumbnails: Thumbnails) -> tuple[Pair, ...]:
@@ -357,8 +375,13 @@ def _map(workspace: Workspace, home: Dataset, seed: int) -> VectorMap | None:
             if len(ids[kind])
         ),
         points=tuple(
-            (float(x), float(y), str(kind), int(i), words[int(i)].label or "", visible((words[int(i)].text or "")[:60]))
+            (float(x), float(y), str(kind), int(i), words[int(i)].label or "", _hover(words[int(i)].text))
             for (x, y), kind, i in zip(places, kinds, rows, strict=True)
         ),
         others=tuple(sorted(set(covered) - {slug})),
     )
+
+
+def _hover(text: str | None) -> str:
+    words = visible((text or "")[:80])
+    return words + "…" if text is not None and len(text) > 80 else words

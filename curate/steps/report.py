@@ -18,6 +18,7 @@ from curate import __version__
 from curate.catalog import datasets, overview, reporting, vectors
 from curate.errors import InputError
 from curate.steps import _report_facts as facts
+from curate.steps._report_charts import gauge
 from curate.steps._report_facts import DatasetFacts, gather
 from curate.steps._report_media import SIDE, Thumbnails, visible
 from curate.workspace import Workspace, write_atomically
@@ -154,6 +155,7 @@ def _environment() -> jinja2.Environment:
     environment.filters.update(
         n=_number, figure=_figure, share=_share, took=_took, when=_when, visible=_text, settings=_settings
     )
+    environment.globals["gauge"] = gauge
     return environment
 
 

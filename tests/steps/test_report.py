@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 from curate.cli import app
 from curate.errors import InputError
 from curate.steps import _report_media
-from curate.steps._report_charts import MAP_SIZE, fit_in_map, loss_chart, nice_ticks, principal_plane, thin
+from curate.steps._report_charts import MAP_SIZE, fit_in_map, gauge, loss_chart, nice_ticks, principal_plane, thin
 from curate.steps._report_flow import Link, Node, lay_out
 from curate.steps._report_media import Thumbnails, differences, excerpt, visible
 from curate.steps.ingest import ingest
@@ -358,6 +358,17 @@ def test_ticks_are_few_even_and_around_the_range(low: float, span: float) -> Non
     assert ticks[0] <= low + slack and ticks[-1] >= high - slack and 2 <= len(ticks) <= 7
     steps = np.diff(ticks)
     assert np.allclose(steps, steps[0], rtol=1e-3, atol=1e-9)
+
+
+@given(st.floats(-1e3, 1e3), st.none() | st.floats(0, 1e3), st.none() | st.floats(-1e3, 1e3))
+@settings(deadline=None, max_examples=60)
+def test_a_gauge_keeps_the_order_of_figure_and_reference(value: float, spread: float | None, reference: float | None) -> None:
+    g = gauge(value, spread, reference)
+    assert g is not None and 0 <= g.low <= g.value <= g.high <= 100
+    if reference is not None:
+        assert g.reference is not None and 0 <= g.reference <= 100
+        assert g.value <= g.reference if value <= reference else g.value >= g.reference
+    assert gauge(None, spread, reference) is None and gauge(float("nan"), spread, reference) is None
 
 
 def test_a_long_curve_is_thinned_to_means_and_says_so() -> None:
