@@ -44,7 +44,19 @@ _CHAPTERS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "curate export docs/train --format parquet -o out/docs --overwrite",
         ),
     ),
-    ("Look at the whole, and prove that it holds together", ("curate status", "curate check")),
+    (
+        "Train a small generator on the digits' train part, draw labelled images through the gates, measure their worth",
+        (
+            "curate train diffusion digits/train --preset tiny --set steps=300",
+            "curate generate digits-diffusion-1 --count 40 --seed 1",
+            "curate evaluate digits-diffusion-1",
+            "curate reproduce --all digits-diffusion-1 --limit 20",
+        ),
+    ),
+    (
+        "Look at the whole, and prove that it holds together",
+        ("curate status", "curate check", "curate report -o report.html"),
+    ),
 )
 
 
@@ -75,7 +87,7 @@ def demo(
     )
     print('  curate search "parse a date" --dataset docs')
     print("  curate sql --schema")
-    print("  the export's card: out/docs/README.md")
+    print("  the page that shows it all: report.html; the export's card: out/docs/README.md")
 
 
 def _run(command: str) -> None:

@@ -176,7 +176,8 @@ class Batch:
         catalog = run.workspace.catalog
         with catalog.transaction():
             sources.put(catalog, self._source_table(run))
-            sources.add_rejects(catalog, self._reject_table(run.run.run_id))
+            if self._rejects:
+                sources.add_rejects(catalog, self._reject_table(run.run.run_id))
             samples.add(catalog, self._sample_table(run, np.flatnonzero(is_new), nth))
             again = self._again_table(np.flatnonzero(~is_new), nth)
             if again.num_rows:

@@ -37,7 +37,7 @@ class NumbersDeduper:
         self.threshold = THRESHOLD
         self.settings: dict[str, Any] = {"threshold": THRESHOLD}
 
-    def sketch(self, texts: pa.LargeStringArray) -> np.ndarray:
+    def sketch(self, texts: pa.LargeStringArray, *, threads: int = 0) -> np.ndarray:
         return np.array([int(text) for text in texts.to_pylist()], np.int64).reshape(-1, 1)
 
     def mark(self, sketches, order, *, settled=0, texts=None, options=None, progress=None) -> Marks:
