@@ -24,7 +24,7 @@ LABELS = 30
 GROUPS, MEMBERS = 6, 4
 REAL = 12
 PAIRS, NEAREST, REFUSED = 24, 6, 12
-MAP_POINTS = 3000
+MAP_POINTS, ALL_POINTS = 3000, 15_000  # of one map, and of all maps of the page
 MODELS = 8  # in the flow
 REJECT_EXAMPLES = 4
 LABEL_METRICS = 200
@@ -196,7 +196,7 @@ def gather(workspace: Workspace, names: list[str], thumbnails: Thumbnails, *, se
                 examples=_examples(workspace, home, thumbnails, seed),
                 groups_in_all=verdicts.count_groups(catalog, home.dataset_id),
                 groups=_groups(workspace, home, thumbnails),
-                map=_map(workspace, home, seed),
+                map=_map(workspace, home, seed, limit=min(MAP_POINTS, ALL_POINTS // len(names))),
                 rejects=tuple(reporting.reject_reasons(catalog, home.dataset_id, examples=REJECT_EXAMPLES)),
                 models=learned,
             )
@@ -334,7 +334,7 @@ def _pairs(workspace: Workspace, examples: list[DrawnExample], thumbnails: Thumb
     return tuple(pairs)
 
 
-def _map(workspace: Workspace, home: Dataset, seed: int) -> VectorMap | None:
+def _map(workspace: Workspace, home: Dataset, seed: int, *, limit: int) -> VectorMap | None:
     """The plane of the embedder that knows most samples of the dataset; kept, dropped and accepted ones in fair shares."""
     catalog = workspace.catalog
     covered: dict[str, int] = {}
@@ -355,7 +355,7 @@ def _map(workspace: Workspace, home: Dataset, seed: int) -> VectorMap | None:
     random = np.random.default_rng([seed, home.dataset_id])
     chosen = {}
     for kind, own in ids.items():
-        room = len(own) if total <= MAP_POINTS else min(len(own), max(100, MAP_POINTS * len(own) // total))
+        room = len(own) if total <= limit else min(len(own), max(50, limit * len(own) // total))
         chosen[kind] = np.sort(random.choice(own, room, replace=False)) if room else own[:0]
     rows, matrix = vectors.load(catalog, slug, sample_ids=np.sort(np.concatenate(list(chosen.values()))), origin="all")
     kinds = np.empty(len(rows), dtype="<U9")
@@ -375,7 +375,7 @@ def _map(workspace: Workspace, home: Dataset, seed: int) -> VectorMap | None:
             if len(ids[kind])
         ),
         points=tuple(
-            (float(x), float(y), str(kind), int(i), words[int(i)].label or "", _hover(words[int(i)].text))
+            (float(x), float(y), str(kind), int(i), excerpt(words[int(i)].label, 80), _hover(words[int(i)].text))
             for (x, y), kind, i in zip(places, kinds, rows, strict=True)
         ),
         others=tuple(sorted(set(covered) - {slug})),

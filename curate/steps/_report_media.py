@@ -19,7 +19,7 @@ EXCERPT = 280  # characters
 _PIXEL_ART = 64  # an image no larger is sent as it is, and enlarged with square pixels
 _TOKENS = 1000  # of a text are compared
 _CONTEXT = 70  # characters around a difference
-_PIECES = 60
+_PIECES = 40
 
 
 class Thumbnail(NamedTuple):
@@ -115,7 +115,7 @@ def differences(keeper: str, other: str) -> tuple[Piece, ...]:
         if is_same:
             pieces += _context(after, first=n == 0, last=n == len(blocks) - 1)
             continue
-        pieces += [Piece(kind, excerpt(text, 400)) for kind, text in (("removed", before), ("added", after)) if text]
+        pieces += [Piece(kind, excerpt(text, 200)) for kind, text in (("removed", before), ("added", after)) if text]
     ends = [Piece("gap", f"… ({len(pieces) - _PIECES:,} more pieces)")] if len(pieces) > _PIECES else []
     ends += [Piece("gap", f"… (only the first {_TOKENS:,} words and marks are compared)")] if beyond else []
     return (*pieces[:_PIECES], *ends)

@@ -20,7 +20,7 @@ from curate.errors import InputError
 from curate.steps import _report_facts as facts
 from curate.steps._report_charts import gauge
 from curate.steps._report_facts import DatasetFacts, gather
-from curate.steps._report_media import SIDE, Thumbnails, visible
+from curate.steps._report_media import SIDE, Thumbnails, excerpt, visible
 from curate.workspace import Workspace, write_atomically
 
 RUNS = 200
@@ -153,7 +153,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        n=_number, figure=_figure, share=_share, took=_took, when=_when, visible=_text, settings=_settings
+        n=_number, figure=_figure, share=_share, took=_took, when=_when, visible=_text, named=_named, settings=_settings
     )
     environment.globals["gauge"] = gauge
     return environment
@@ -186,6 +186,11 @@ def _when(moment: datetime | None) -> str:
 
 def _text(value: object) -> str:
     return visible(str(value))
+
+
+def _named(value: object) -> str:
+    """A label or a name, cut where it is long."""
+    return excerpt(str(value), 120)
 
 
 def _settings(value: dict[str, Any]) -> str:
