@@ -194,12 +194,15 @@ def _named(value: object) -> str:
 
 
 def _settings(value: dict[str, Any]) -> str:
-    return visible(
-        ", ".join(
-            f"{k} {v:,}" if isinstance(v, int) and not isinstance(v, bool) else f"{k} {_inner(v)}" for k, v in value.items()
-        )
-    )
+    """A JSON object in words; numbers have separators, but seeds are names."""
+    return visible(", ".join(f"{name} {_plain(inner, 'seed' in name)}" for name, inner in value.items()))
 
 
-def _inner(value: Any) -> str:
-    return "(" + ", ".join(f"{k} {_inner(v)}" for k, v in value.items()) + ")" if isinstance(value, dict) else str(value)
+def _plain(value: Any, is_name: bool) -> str:
+    if isinstance(value, dict):
+        return f"({_settings(value)})"
+    if value is None:
+        return "none"
+    if isinstance(value, int) and not isinstance(value, bool) and not is_name:
+        return f"{value:,}"
+    return str(value)
