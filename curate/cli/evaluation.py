@@ -61,4 +61,8 @@ def _value(measure: Measure) -> str:
 
 
 def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}" if abs(value) < 100 else f"{value:,.0f}"
+    if value is None:
+        return "-"
+    if 0 < abs(value) < 0.001:
+        return f"{value:.1e}"
+    return f"{value:.4f}" if abs(value) < 100 else f"{value:,.0f}"

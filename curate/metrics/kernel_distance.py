@@ -26,11 +26,11 @@ class KernelDistance:
         return Findings(tuple(self._in_space(trial, space.name, rows) for space in trial.spaces))
 
     def _in_space(self, trial: Trial, space: str, rows: int) -> Measure:
-        sides = (trial.synthetic, trial.train)
-        test = trial.test.features[space]
+        scale = np.sqrt(np.square(trial.train.features[space], dtype=np.float64).mean()) or 1.0
+        test = trial.test.features[space] / scale
         values, references = (
-            _over_subsets(trial.random(f"kernel-distance {n}"), side.features[space], test, rows)
-            for n, side in enumerate(sides)
+            _over_subsets(trial.random(f"kernel-distance {n}"), side.features[space] / scale, test, rows)
+            for n, side in enumerate((trial.synthetic, trial.train))
         )
         return Measure(
             name=f"kernel-distance/{space}",
@@ -45,9 +45,9 @@ class KernelDistance:
                 "subsets": SUBSETS,
                 "rows_a_subset": rows,
             },
-            definition=f"Unbiased squared maximum mean discrepancy between synthetic and test features, kernel (x·y/d +"
-            f" 1)³: mean"
-            f" and standard deviation over {SUBSETS} random subsets; the reference has train rows for the synthetic ones.",
+            definition="Unbiased squared maximum mean discrepancy between synthetic and test features, kernel (x·y/d + 1)³,"
+            " after division by the root mean square of the train features: mean and standard deviation over"
+            f" {SUBSETS} random subsets; the reference has train rows for the synthetic ones.",
             source="Bińkowski et al. 2018, arXiv:1801.01401",
             reading="lower is nearer; about 0 (it may be negative) is as near as real is to real",
         )
@@ -57,9 +57,13 @@ def squared_discrepancy(left: NDArray[np.floating], right: NDArray[np.floating])
     """Unbiased MMD² between (n, d) and (m, d) features, n and m at least 2, with the kernel (x·y/d + 1)³."""
     x, y = left.astype(np.float64), right.astype(np.float64)
     n, m, d = len(x), len(y), x.shape[1]
-    xx, yy, xy = (x @ x.T / d + 1) ** 3, (y @ y.T / d + 1) ** 3, (x @ y.T / d + 1) ** 3
+    xx, yy, xy = (_cube(a @ b.T / d + 1) for a, b in ((x, x), (y, y), (x, y)))
     within = (xx.sum() - np.trace(xx)) / (n * (n - 1)) + (yy.sum() - np.trace(yy)) / (m * (m - 1))
     return float(within - 2 * xy.mean())
+
+
+def _cube(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return values * values * values  # a general power is fifty times slower
 
 
 def _over_subsets(

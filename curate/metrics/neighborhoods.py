@@ -18,11 +18,15 @@ _IMPROVED = "Kynkäänniemi et al. 2019, arXiv:1904.06991"
 _RELIABLE = "Naeem et al. 2020, arXiv:2002.09797"
 _ABOUT = {
     "precision": ("share of synthetic rows inside the ball of some real row", _IMPROVED, "fidelity: as high as the reference"),
-    "recall": ("share of real rows inside the ball of some synthetic row", _IMPROVED, "variety: as high as the reference"),
+    "recall": (
+        "share of real rows inside the ball of some synthetic row",
+        _IMPROVED,
+        "variety: as high as the reference; far-flung samples inflate it, so read coverage too",
+    ),
     "density": (
         f"how many real rows' balls hold a synthetic row, on average, divided by {K}",
         _RELIABLE,
-        "fidelity: near the reference; far above means crowding at the usual",
+        "fidelity: near the reference; far above: samples crowd at the commonest",
     ),
     "coverage": ("share of real rows whose ball holds a synthetic row", _RELIABLE, "variety: as high as the reference"),
 }

@@ -93,13 +93,11 @@ def image_material(workspace: Workspace, tables: Mapping[str, pa.Table], *, seed
         network = SmallNetwork(pixels["train"][labelled], [labels["train"][row] for row in labelled], seed=seed)
         about = (
             f"last hidden layer ({HIDDEN}) of a small convolutional network trained on {len(labelled):,} labelled real train"
-            " images, divided by their root mean square there"
+            " images"
         )
         spaces.append(Space("small-network", about, supervised=True))
-        last = {side: network.features(stacked) for side, stacked in pixels.items()}
-        scale = np.float32(np.sqrt(np.square(last["train"]).mean()) or 1.0)  # else the kernel distance has an arbitrary size
-        for side, matrix in last.items():
-            features[side]["small-network"] = matrix / scale
+        for side, stacked in pixels.items():
+            features[side]["small-network"] = network.features(stacked)
     else:
         notes.append("small-network features need two labels in the train part, so there are none")
     sides = {side: Samples(labels[side], features[side], pixels=pixels[side]) for side in tables}

@@ -70,6 +70,13 @@ def test_kernel_distance_is_about_nothing_for_one_law_and_grows_with_a_shift():
     assert near.value < far.value < farther.value and far.value > abs(far.reference)
 
 
+def test_kernel_distance_does_not_depend_on_the_unit_of_the_features():
+    base = trial(np.random.default_rng(3), shift=0.5)
+    sides = [Samples(s.labels, {"plain": s.features["plain"] * 1000}) for s in (base.train, base.test, base.synthetic)]
+    one, other = (KernelDistance().measure(t).measures[0] for t in (base, Trial(*sides, (Space("plain", ""),))))
+    assert other.value == pytest.approx(one.value, rel=1e-4) and other.reference == pytest.approx(one.reference, abs=1e-4)
+
+
 @given(seeds, st.integers(3, 14), st.integers(3, 14), st.integers(1, 2))
 @settings(deadline=None, max_examples=60)
 def test_the_four_shares_are_counted_ball_by_ball(seed, n, m, k):
