@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from curate.metrics import Trial
 
 SVC_ROWS = 5000
-"""More training rows than this are too slow for a support vector classifier."""
+"""Where train and synthetic rows together are more than twice this, a support vector classifier is too slow."""
 Rows = NDArray[Any]
 
 
@@ -35,6 +35,11 @@ class Classifier:
     repeats: int
     inputs: tuple[Rows, Rows, Rows]
     predict: Callable[[Rows, NDArray[np.str_], Rows, int], NDArray[np.str_]]
+
+
+def affords_support_vectors(trial: Trial) -> bool:
+    """Whether a support vector classifier on all rows takes seconds and not many minutes."""
+    return len(trial.train) + len(trial.synthetic) <= 2 * SVC_ROWS
 
 
 def classifiers(trial: Trial, unconverged: Counter[str]) -> Iterator[Classifier]:
@@ -58,7 +63,7 @@ def classifiers(trial: Trial, unconverged: Counter[str]) -> Iterator[Classifier]
             inputs,
             _logistic(name, unconverged),
         )
-        if len(trial.train) + len(trial.synthetic) <= 2 * SVC_ROWS:
+        if affords_support_vectors(trial):
             yield Classifier(
                 f"svc/{space.name}",
                 f"support vector classifier (radial kernel, C = 10, gamma = 1 / (d · variance)) on {space.name}",

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.metrics import Findings, Measure, Samples, Trial
-from curate.metrics._classifiers import Classifier, classifiers
+from curate.metrics._classifiers import SVC_ROWS, Classifier, affords_support_vectors, classifiers
 
 _SOURCE = "Esteban, Hyland and Rätsch 2017, arXiv:1706.02633"
 _GAIN_SOURCE = "Ravuri and Vinyals 2019, arXiv:1905.10887"
@@ -43,7 +43,10 @@ class Utility:
         measures: list[Measure] = []
         for classifier in classifiers(trial, unconverged):
             measures += _measures(classifier, trial, rows, shared)
-        return Findings(tuple(measures), (*_left_out(trial, rows), *_early(unconverged)))
+        notes = [*_left_out(trial, rows), *_early(unconverged)]
+        if not affords_support_vectors(trial):
+            notes.append(f"utility: no support vector classifier above {2 * SVC_ROWS:,} train and synthetic rows; see --limit")
+        return Findings(tuple(measures), tuple(notes))
 
 
 def _measures(classifier: Classifier, trial: Trial, rows: list[NDArray[np.int64]], shared: list[str]) -> Iterator[Measure]:

@@ -71,6 +71,14 @@ def test_a_label_that_one_side_lacks_is_left_out_and_counted():
     assert any("12 test" in note for note in found.notes)
 
 
+def test_a_classifier_that_cannot_be_afforded_is_said_to_be_missing(monkeypatch):
+    base = trial(np.random.default_rng(0))
+    monkeypatch.setattr("curate.metrics._classifiers.SVC_ROWS", 60)
+    found = Utility().measure(Trial(base.train, base.test, base.synthetic, SPACES[:1]))
+    assert not any("svc" in m.name for m in found.measures)
+    assert any("no support vector classifier" in note for note in found.notes)
+
+
 def test_one_label_alone_is_said_to_be_too_few():
     base = trial(np.random.default_rng(0))
     found = Utility().measure(Trial(base.train, base.test, relabelled(base.synthetic, ["tea"] * 60), SPACES))
