@@ -12,7 +12,8 @@ import struct
 import threading
 import warnings
 import zlib
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -37,6 +38,8 @@ _DAMAGE = (
     UserWarning,
 )
 _STRICT = threading.Lock()
+_PILLOW_LIMIT = 2**30 // 4 // 3
+"""Pixels above which Pillow warns, unless a caller moved its limit."""
 
 
 class ImageFacts(NamedTuple):
@@ -65,15 +68,24 @@ def inspect_image(data: bytes, max_pixels: int) -> ImageFacts:
         BadRecord: `unknown-image` (none of the six formats), `too-many-pixels`, `truncated-image` or `corrupt-image`.
     """
     name = image_format(data)
-    opener, suffix = _formats()[name]
+    suffix = _formats()[name][1]
     if name == "WEBP":
         _check_webp_canvas(data, max_pixels)
-    if name == "TIFF" or (name == "PNG" and b"acTL" in data):
-        # Only these two warn while they decode. The filter names Pillow's modules: other threads' warnings stay warnings.
-        with _STRICT, warnings.catch_warnings():
-            warnings.filterwarnings("error", module=r"PIL\.")
-            return _decode(opener, suffix, name, data, max_pixels)
-    return _decode(opener, suffix, name, data, max_pixels)
+    try:
+        if name == "TIFF" or (name == "PNG" and b"acTL" in data):
+            with _strictly():
+                return _finish(_open(name, data, max_pixels), name, suffix)
+        if name == "GIF":
+            return _decode_gif(data, max_pixels, suffix)
+        return _finish(_open(name, data, max_pixels), name, suffix)
+    except _DAMAGE as error:
+        detail = str(error)
+        cut = isinstance(error, EOFError) or "truncated" in detail.lower() or "not enough" in detail.lower()
+        raise BadRecord("truncated-image" if cut else "corrupt-image", detail[:200]) from None
+    except MemoryError:
+        raise BadRecord("corrupt-image", "its header asks for more memory than there is") from None
+    except _bomb_error() as error:
+        raise BadRecord("too-many-pixels", str(error)[:200]) from None
 
 
 def image_format(data: bytes) -> str:
@@ -98,21 +110,42 @@ def image_format(data: bytes) -> str:
     raise BadRecord("unknown-image", f"begins with {data[:16]!r}")
 
 
-def _decode(opener: Callable[[io.BytesIO, str], ImageFile], suffix: str, name: str, data: bytes, max_pixels: int) -> ImageFacts:
-    try:
-        image = opener(io.BytesIO(data), "")
-        width, height = image.size
-        if width * height > max_pixels:
-            raise BadRecord("too-many-pixels", f"{width} × {height}, more than {max_pixels}")
-        image.load()
-        frames = 1 if name in ("JPEG", "BMP") else getattr(image, "n_frames", 1)
-        return ImageFacts(name, suffix, width, height, image.mode, frames)
-    except _DAMAGE as error:
-        detail = str(error)
-        cut = isinstance(error, EOFError) or "truncated" in detail.lower() or "not enough" in detail.lower()
-        raise BadRecord("truncated-image" if cut else "corrupt-image", detail[:200]) from None
-    except MemoryError:
-        raise BadRecord("corrupt-image", "its header asks for more memory than there is") from None
+def _open(name: str, data: bytes, max_pixels: int) -> ImageFile:
+    image: ImageFile = _formats()[name][0](io.BytesIO(data), "")
+    width, height = image.size
+    if width * height > max_pixels:
+        raise BadRecord("too-many-pixels", f"{width} × {height}, more than {max_pixels}")
+    return image
+
+
+def _finish(image: ImageFile, name: str, suffix: str) -> ImageFacts:
+    width, height = image.size
+    image.load()
+    frames = 1 if name in ("JPEG", "BMP") else getattr(image, "n_frames", 1)
+    return ImageFacts(name, suffix, width, height, image.mode, frames)
+
+
+def _decode_gif(data: bytes, max_pixels: int, suffix: str) -> ImageFacts:
+    """A frame may be larger than the canvas, and Pillow compares it with its own limit while it opens the file."""
+    with _strictly():
+        image = _open("GIF", data, max_pixels)
+        if image.width * image.height > _PILLOW_LIMIT:  # counting the frames would warn again
+            return _finish(image, "GIF", suffix)
+    return _finish(image, "GIF", suffix)
+
+
+@contextmanager
+def _strictly() -> Iterator[None]:
+    """Make Pillow's warnings errors; only TIFF, moving PNG and GIF need it. Another thread's warnings stay warnings.
+
+    Not that of many pixels: the caller's limit is the one that counts.
+    """
+    from PIL.Image import DecompressionBombWarning
+
+    with _STRICT, warnings.catch_warnings():
+        warnings.filterwarnings("error", module=r"PIL\.")
+        warnings.filterwarnings("ignore", category=DecompressionBombWarning, module=r"PIL\.")
+        yield
 
 
 def _check_webp_canvas(data: bytes, max_pixels: int) -> None:
@@ -122,6 +155,14 @@ def _check_webp_canvas(data: bytes, max_pixels: int) -> None:
         height = 1 + int.from_bytes(data[27:30], "little")
         if width * height > max_pixels:
             raise BadRecord("too-many-pixels", f"{width} × {height}, more than {max_pixels}")
+
+
+@cache
+def _bomb_error() -> type[Exception]:
+    """What Pillow raises above twice its own limit, which a caller's larger one does not lift."""
+    from PIL.Image import DecompressionBombError
+
+    return DecompressionBombError
 
 
 @cache

@@ -10,7 +10,7 @@ import warnings
 import zlib
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -19,6 +19,8 @@ from curate.readers._image_facts import ImageFacts, inspect_image
 
 FORMATS = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "GIF": ".gif", "BMP": ".bmp", "TIFF": ".tif"}
 MEGA = 10**6
+GIF_FRAME_MARK = 397.5 / 545
+"""Where, as a share of the GIF's length, its frame begins; without the mark, pixels are read as a frame's size."""
 
 
 def encode(name: str, *, size: tuple[int, int] = (13, 9), mode: str = "RGB", frames: int = 1, **settings) -> bytes:
@@ -80,11 +82,12 @@ def decode(data: bytes) -> bytes:
 
 @pytest.mark.parametrize("name", FORMATS)
 @settings(deadline=None, max_examples=80)
-@given(data=st.data())
-def test_damage_is_always_a_bad_record_and_never_a_warning(name, data):
+@example(changes=[(GIF_FRAME_MARK, 0)])
+@given(changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=5))
+def test_damage_is_always_a_bad_record_and_never_a_warning(name, changes):
     damaged = bytearray(encode(name, frames=2 if name in ("PNG", "TIFF") else 1))
-    for _ in range(data.draw(st.integers(1, 5))):
-        damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    for place, byte in changes:
+        damaged[int(place * len(damaged))] = byte
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -110,9 +113,44 @@ def test_other_formats_are_unknown(data):
         inspect_image(data, MEGA)
 
 
+@settings(deadline=None, max_examples=100)
+@example(left=0, top=0, width=65535, height=65535, disposal=0)  # above twice Pillow's own limit
+@example(left=40_000, top=0, width=13, height=2_300, disposal=2)  # just above that limit
+@example(left=0, top=0, width=14, height=9, disposal=2)
+@given(*[st.integers(0, 65535)] * 4, st.integers(0, 3))
+def test_a_gif_frame_larger_than_the_canvas_counts_with_all_of_its_pixels(left, top, width, height, disposal):
+    data = encode("GIF")
+    at = data.index(b"," + struct.pack("<4H", 0, 0, 13, 9))
+    control = bytes((0x21, 0xF9, 4, disposal << 2, 0, 0, 0, 0))
+    data = data[:at] + control + b"," + struct.pack("<4H", left, top, width, height) + data[at + 9 :]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        reason = reason_of(data)
+    assert caught == []
+    larger = left + width > 13 or top + height > 9
+    assert (reason == "too-many-pixels") == larger
+
+
+def reason_of(data: bytes) -> str | None:
+    try:
+        inspect_image(data, 13 * 9)
+    except BadRecord as error:
+        return error.reason
+    return None
+
+
+def test_the_limit_of_pixels_is_the_callers_and_not_pillows():
+    out = io.BytesIO()
+    Image.new("1", (9500, 9500)).save(out, "TIFF")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert inspect_image(out.getvalue(), 10**8)[2:4] == (9500, 9500)
+    assert caught == []
+
+
 def test_threads_do_not_disturb_each_other_or_the_warning_filters():
     before = list(warnings.filters)
-    data = [encode("PNG"), encode("PNG", frames=3), encode("TIFF"), encode("JPEG")]
+    data = [encode("PNG"), encode("PNG", frames=3), encode("TIFF"), encode("JPEG"), encode("GIF")]
     wanted = [inspect_image(one, MEGA) for one in data]
     wrong: list[object] = []
 
