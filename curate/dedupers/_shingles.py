@@ -1,12 +1,13 @@
 """Cuts texts into shingles: which characters make a token, how texts are normalised, and the work over batches and threads.
 
-The token rule (unit "auto"). A text is normalised by NFKC and case-folded (Unicode case folding, so ß meets ss). A token is
-a maximal run of letters, marks, digits and underscores. In scripts written without spaces (Han, kana, Bopomofo, Thai,
-Lao, Khmer, Myanmar, Tai, Javanese, Balinese) each code point is a token by itself, so that a text of mixed languages
-needs no verdict on its script; so is each symbol (mathematical signs, currency, emoji, and # % & * / @ \\ ^), for 2+2 is
-not 2*2. All other punctuation and white space separate tokens, and invisible format characters (soft hyphen, zero-width
-space, variation selectors) are not there. A shingle is `ngram` consecutive tokens. Unit "words" differs in that runs
-stay whole in every script.
+The token rule (unit "auto"). A text is normalised by NFKC and case-folded (Unicode case folding, so ß meets ss). A token is a
+maximal run of letters, marks, digits and underscores; a code point that this Python's Unicode does not assign, or leaves to
+private use, counts as a letter, for new scripts are made of those. In scripts written without spaces (Han, kana, Bopomofo,
+Thai, Lao, Khmer, Myanmar, Tai, Buginese, Javanese, Balinese) each code point is a token by itself, so that a text of mixed
+languages needs no verdict on its script; so is each symbol (mathematical signs, currency, emoji, and # % & * / @ \\ ^), for 2+2
+is not 2*2. All other punctuation and white space separate tokens, and invisible format characters (soft hyphen, zero-width
+space, variation selectors) are not there. A shingle is `ngram` consecutive tokens. Unit "words" differs in that runs stay
+whole in every script.
 
 A text of fewer tokens than `ngram`, and any text in unit "characters", is cut into `ngram` consecutive visible code
 points instead, punctuation included, so that "C" is not "C++"; one that is shorter still is one shingle. This parts no
@@ -48,6 +49,7 @@ _UNSPACED = (
     (0xA980, 0xA9FF),  # Javanese, Myanmar
     (0xAA60, 0xAADF),  # Myanmar, Tai Viet
     (0xF900, 0xFAFF),
+    (0x1AFF0, 0x1B16F),  # kana
     (0x20000, 0x3FFFF),  # Han
 )
 _PIECE_BYTES = 16 * 2**20

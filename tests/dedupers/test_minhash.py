@@ -13,15 +13,21 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from curate.dedupers import MarkOptions, Marks
+from curate.dedupers import _shingles as shingle_rule
 from curate.dedupers.minhash import MinHashDeduper, choose_bands, expected_recall
 from curate.errors import SettingError
 from curate.records import SILENT
 
-UNSPACED = ["HIRAGANA", "KATAKANA", "CJK", "BOPOMOFO", "THAI", "LAO", "KHMER", "MYANMAR"]
+UNSPACED = (
+    *("HIRAGANA", "KATAKANA", "COMBINING KATAKANA", "HALFWIDTH KATAKANA", "CJK", "BOPOMOFO", "THAI", "LAO"),
+    *("HENTAIGANA", "IDEOGRAPHIC ITERATION", "IDEOGRAPHIC CLOSING", "IDEOGRAPHIC NUMBER"),
+    *("KHMER", "MYANMAR", "TAI", "NEW TAI LUE", "BUGINESE", "JAVANESE", "BALINESE"),
+)
+"""How the names of letters begin that are tokens by themselves."""
 
 
 class Texts:
@@ -43,8 +49,19 @@ def mark(deduper: MinHashDeduper, texts: list[str], order: Any = None, settled: 
     return deduper.mark(deduper.sketch(access.array), places, settled=settled, texts=access, options=chosen, progress=SILENT)
 
 
+def invisible(c: str) -> bool:
+    return unicodedata.category(c) == "Cf" or unicodedata.name(c, "").startswith("VARIATION SELECTOR-")
+
+
 def visible(text: str) -> list[str]:
-    return [c for c in text if unicodedata.category(c)[0] != "Z" and unicodedata.category(c) not in ("Cc", "Cf")]
+    return [c for c in text if not invisible(c) and unicodedata.category(c)[0] != "Z" and unicodedata.category(c) != "Cc"]
+
+
+def unspaced(c: str) -> bool:
+    """Whether a letter is a token by itself; one without a name goes with the named ones about it."""
+    if unicodedata.category(c) == "Cn":
+        return any(low <= ord(c) <= high for low, high in shingle_rule._UNSPACED)
+    return unicodedata.name(c, "").startswith(UNSPACED)
 
 
 def tokens(text: str) -> list[str]:
@@ -52,10 +69,10 @@ def tokens(text: str) -> list[str]:
     made, run = [], ""
     for c in text:
         category = unicodedata.category(c)
-        if category == "Cf":
+        if invisible(c):
             continue
-        letter = category[0] in "LMN" or c == "_"
-        if letter and unicodedata.name(c, "").split(" ")[0] not in UNSPACED:
+        letter = category[0] in "LMN" or c == "_" or category in ("Cn", "Co")
+        if letter and not unspaced(c):
             run += c
             continue
         made += [run] if run else []
@@ -100,11 +117,31 @@ ANY_TEXT = st.one_of(st.text(ALPHABET, max_size=30), WORDS.map(" ".join), st.tex
 
 
 @settings(deadline=None, max_examples=300)
+@example([("?", "?\ud7fc")], 1)  # not assigned: a letter
+@example([("?", "?\ue000")], 1)  # private use: a letter
+@example([("a\ufe0fb", "ab")], 2)  # a variation selector is not there
+@example([("a\u30fcb", "ab")], 3)  # a letter of kana is a token by itself
 @given(st.lists(st.tuples(ANY_TEXT, ANY_TEXT), min_size=1, max_size=8), st.integers(1, 6))
 def test_similarity_is_the_jaccard_of_python_sets(pairs: list[tuple[str, str]], n: int) -> None:
     left, right = (pa.array([pair[side] for pair in pairs], pa.large_string()) for side in (0, 1))
     found = MinHashDeduper(ngram=n).similarity(left, right)
     assert found.tolist() == pytest.approx([jaccard(a, b, n) for a, b in pairs], abs=1e-6)
+
+
+def test_every_code_point_follows_the_rule() -> None:
+    points = [chr(c) for c in (*range(0xD800), *range(0xE000, 0x40000), *range(0xE0000, 0xE0200))]
+    texts = [f"a{c}b?" for c in points]
+    for other, n in (("ab", 1), ("a b", 1), ("ab?", 4), ("a?b?", 3)):
+        sides = (pa.array(side, pa.large_string()) for side in (texts, [other] * len(texts)))
+        found = MinHashDeduper(ngram=n).similarity(*sides).tolist()
+        expected = shingles(other, n)
+        wrong = [
+            f"U+{ord(c):04X}"
+            for c, text, ours in zip(points, texts, found, strict=True)
+            for own in [shingles(text, n)]
+            if abs(ours - len(own & expected) / len(own | expected)) > 1e-6
+        ]
+        assert wrong == []
 
 
 @st.composite
