@@ -105,6 +105,17 @@ def would_decide(catalog: Catalog, dataset_id: int, modality: str, drops: pa.Tab
     return drops.num_rows - kept_down, kept_down, before - kept_down
 
 
+def count_relabelled(catalog: Catalog, drops: pa.Table) -> int:
+    """Of drops, count those whose label is another than that of the real sample that stands for them."""
+    with catalog.given(drops=drops):
+        return int(
+            catalog.scalar(
+                """SELECT count(*) FROM drops d JOIN real_samples s ON s.sample_id = d.sample_id
+                   JOIN real_samples k ON k.sample_id = d.keeper_id WHERE s.label IS DISTINCT FROM k.label"""
+            )
+        )
+
+
 def judge(catalog: Catalog, run_id: int, sample_ids: pa.Table, action: str) -> tuple[int, int]:
     """Drop or restore samples in the user's name; what is so already stays untouched.
 

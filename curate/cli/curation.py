@@ -188,6 +188,9 @@ def _describe_dedupe(report: DedupeReport) -> str:
         "  more than 90 % of the samples are duplicates: look before you trust it"
         if report.dropped > 0.9 * report.samples
         else None,
+        f"  labels: {report.relabelled:,} {would}dropped with another label than the sample that stands for them"
+        if report.relabelled
+        else None,
         *(f"  note: {note}" for note in report.notes),
         f"  next: curate duplicates {report.dataset}; curate split {report.dataset}"
         if report.groups
@@ -208,10 +211,9 @@ def _describe_duplicates(report: DuplicatesReport) -> str:
     for group in report.shown:
         parts.append(f"\n  {group.dropped + 1:,} samples, kept: {_line(group.keeper)}")
         for member in group.members:
-            shown = (
-                _difference(group.keeper.text, member.sample.text) if member.sample.text is not None else member.sample.source
-            )
-            parts.append(f"    {member.similarity:.3f} {member.method:<10} {member.sample.sample_id}  {shown}")
+            dropped = member.sample
+            shown = f"{dropped.sample_id}  {_difference(group.keeper.text, dropped.text)}" if dropped.text else _line(dropped)
+            parts.append(f"    {member.similarity:.3f} {member.method:<10} {shown}")
         if group.dropped > len(group.members):
             parts.append(f"    … and {group.dropped - len(group.members):,} more")
     if report.sheet:

@@ -34,6 +34,7 @@ class DedupeReport:
         largest_group: the most samples in one group, with the one that is kept.
         by_method: dropped samples by the method that dropped them; "user" are those that a user dropped.
         newly_dropped, restored: how the verdicts changed.
+        relabelled: dropped samples whose label is not that of the sample that stands for them: where labels contradict.
         thresholds: the least similarity by method.
         compared: pairs verified by a true measure.
     """
@@ -48,6 +49,7 @@ class DedupeReport:
     by_method: dict[str, int]
     newly_dropped: int
     restored: int
+    relabelled: int
     thresholds: dict[str, float]
     measures: dict[str, str]
     compared: int
@@ -125,6 +127,7 @@ def dedupe(
             **_counts(judged),
             newly_dropped=sum(change[0] for change in changes),
             restored=sum(change[2] for change in changes),
+            relabelled=sum(verdicts.count_relabelled(catalog, j.drops) for j in judged.values()),
             thresholds={m.name: m.deduper.threshold for chosen in plan.values() for m in chosen},
             measures={m.name: m.deduper.measure for chosen in plan.values() for m in chosen},
             keep=keep,
