@@ -51,7 +51,8 @@ class MinHashDeduper:
 
     A row is compared only with kept rows that agree with it in a whole band, and stands aside for the most similar of them
     (the earliest, of equals) if their true Jaccard reaches the threshold. Kept rows are unlike each other, so a huge
-    group costs one comparison a row.
+    group costs one comparison a row. Rows of equal shingles share one fate: a copy stands behind the first of its kind where
+    that is kept, and behind that one's keeper where it is not, even if a row kept in between is more similar.
 
     Args:
         threshold: lowest Jaccard of duplicates, in (0, 1]; 0.8 unless given.

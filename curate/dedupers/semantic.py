@@ -32,7 +32,8 @@ class Semantic:
 
     A row's keeper is the most similar of the kept rows before it, the earliest among equals. The cosine is summed in
     float64 in a fixed order and rounded to float32; a pair counts if that, as a double, is at least `threshold`.
-    Bit-identical vectors have cosine 1 and are collapsed first.
+    Bit-identical vectors are collapsed first and share one fate: a copy stands behind the first of its kind where that is
+    kept, and behind that one's keeper where it is not, even if a row kept in between is more similar.
 
     Up to `exact_up_to` distinct vectors every pair with a kept row is considered. Above it rows are partitioned
     (`_semantic_cells`), a few duplicates may be missed, and the report says so.
