@@ -37,6 +37,16 @@ def find(catalog: Catalog, name: str) -> Dataset:
     )
 
 
+def forget_if_empty(catalog: Catalog, name: str) -> None:
+    """Remove a dataset that nothing was ever read into, as a mistyped first `ingest` would leave behind."""
+    catalog.execute(
+        """DELETE FROM datasets WHERE name = ?
+             AND dataset_id NOT IN (SELECT dataset_id FROM sources) AND dataset_id NOT IN (SELECT dataset_id FROM real_samples)
+             AND dataset_id NOT IN (SELECT dataset_id FROM splits) AND dataset_id NOT IN (SELECT dataset_id FROM models)""",
+        [name],
+    )
+
+
 def ensure(
     catalog: Catalog, name: str, *, licence: str | None = None, source: str | None = None, notes: str | None = None
 ) -> Dataset:

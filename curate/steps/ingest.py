@@ -17,7 +17,7 @@ import pyarrow as pa
 from curate.catalog import datasets, samples, sources
 from curate.catalog.datasets import Dataset
 from curate.catalog.sources import Source
-from curate.errors import InputError
+from curate.errors import CurateError, InputError
 from curate.readers import ReadOptions
 from curate.readers._open import read_file
 from curate.readers._select import Selection
@@ -122,7 +122,11 @@ def ingest(
             else:
                 fresh.append(file)
         reader = _Pass(workspace, run, home, known, settings_hash, selection, options, tally, update=update)
-        reader.read_all(fresh, tuple(include), tuple(exclude))
+        try:
+            reader.read_all(fresh, tuple(include), tuple(exclude))
+        except CurateError:
+            datasets.forget_if_empty(workspace.catalog, dataset)
+            raise
         run.commit_counts(tally.counts())
     return IngestReport(
         run_id=run.run_id,

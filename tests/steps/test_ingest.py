@@ -459,3 +459,17 @@ def test_every_listed_file_is_read_by_the_name_that_the_catalog_keeps(workspace,
     assert ingest(workspace, [corpus], dataset="d").added == 0
     expected = [str(file.path) for file in listing.expand([corpus]).files]
     assert [row[0] for row in workspace.catalog.rows("SELECT uri FROM sources")] == expected
+
+
+def test_a_first_ingest_that_cannot_work_leaves_no_empty_dataset_behind(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"number": 1}\n' * 30, encoding="utf-8")
+    (tmp_path / "good.jsonl").write_text('{"text": "a"}\n', encoding="utf-8")
+    with open_workspace(create_workspace(tmp_path / "ws")) as workspace:
+        with pytest.raises(SettingError):
+            ingest(workspace, [tmp_path / "rows.jsonl"], dataset="nothing")
+        assert workspace.catalog.rows("SELECT name FROM datasets") == []
+        ingest(workspace, [tmp_path / "good.jsonl"], dataset="kept")
+        with pytest.raises(SettingError):
+            ingest(workspace, [tmp_path / "rows.jsonl"], dataset="kept")
+        assert workspace.catalog.rows("SELECT name FROM datasets") == [("kept",)]
+        assert workspace.catalog.scalar("SELECT count(*) FROM curated") == 1
