@@ -55,6 +55,9 @@ def ingest(
     update: Annotated[
         bool, typer.Option("--update", help="Take over labels, ids and metadata that changed since the last run.")
     ] = False,
+    allow_synthetic: Annotated[
+        bool, typer.Option("--allow-synthetic", help="Take records that are marked as machine-made, as if they were real.")
+    ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 3 if a record was rejected.")] = False,
     workspace: WorkspaceOption = None,
     wait: WaitOption = 0.0,
@@ -73,7 +76,7 @@ def ingest(
         report = step(
             ws, paths, dataset=dataset, text=fields, label=label, id=id, image=image, label_from=label_from,
             split_on=cast("SplitOn", split_on), include=include or (), exclude=exclude or (), licence=licence, source=source,
-            notes=notes, update=update,
+            notes=notes, update=update, allow_synthetic=allow_synthetic,
         )  # fmt: skip
     show(report, as_json, _describe_ingest)
     if strict and report.rejected:

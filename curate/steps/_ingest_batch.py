@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from curate.steps.ingest import _Pass
 
 _DECODE_CHUNK = 64
+# The IPTC digital source type of generated media, as curate's own exports and many generators write it into the file.
+_MADE_BY_MODEL = b"trainedAlgorithmicMedia"
 
 
 class Tally:
@@ -74,9 +76,10 @@ class SourceState:
 class Batch:
     """Records, rejects and the state of their sources, committed in one transaction."""
 
-    def __init__(self, options: ReadOptions, update: bool) -> None:
+    def __init__(self, options: ReadOptions, update: bool, allow_synthetic: bool) -> None:
         self._options = options
         self._update = update
+        self._allow_synthetic = allow_synthetic
         self._sources: list[SourceState] = []
         self._begun: set[int] = set()
         self._complete: set[int] = set()
@@ -112,6 +115,8 @@ class Batch:
         """Pick the fields of a record; what cannot be picked is a reject."""
         try:
             picked = selection.pick(record, file)
+            if not self._allow_synthetic:
+                _refuse_synthetic(record, picked)
         except BadRecord as bad:
             self.reject(Reject(record.locator, bad.reason, bad.detail))
             return
@@ -323,3 +328,16 @@ _AGAIN = pa.schema(
         ("metadata", pa.string()),
     ]
 )
+
+
+def _refuse_synthetic(record: Record, picked: Picked) -> None:
+    """Keep machine-made records out of the real ones, above all those that curate itself exported.
+
+    Raises:
+        BadRecord: `marked-synthetic`.
+    """
+    fields = record.fields
+    if fields is not None and fields.get("origin") == "synthetic" and fields.get("model") is not None:
+        raise BadRecord("marked-synthetic", f"drawn by {fields['model']}")
+    if picked.media is not None and _MADE_BY_MODEL in picked.media:
+        raise BadRecord("marked-synthetic", "the file says trainedAlgorithmicMedia (IPTC)")

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -80,6 +80,7 @@ def ingest(
     source: str | None = None,
     notes: str | None = None,
     update: bool = False,
+    allow_synthetic: bool = False,
 ) -> IngestReport:
     """Read files, folders or globs into a dataset.
 
@@ -94,6 +95,8 @@ def ingest(
         split_on: how a text file becomes samples.
         include, exclude: globs over paths below the folders and archives that are named.
         update: take over labels, ids and metadata that changed since the last run.
+        allow_synthetic: take records that are marked as made by a model, as if they were real; otherwise they are rejects
+            `marked-synthetic`: rows of curate's own exports, and images whose IPTC digital source type says so.
 
     Raises:
         InputError: a path does not exist, nothing was found, or a named file has no reader.
@@ -107,7 +110,13 @@ def ingest(
         skipped = ", ".join(f"{n} {reason}" for reason, n in Counter(s.reason for s in found.skipped).most_common())
         raise InputError(f"nothing to read in {', '.join(map(str, paths))}" + (f" (skipped: {skipped})" if skipped else ""))
     fields = {"text": list(text), "label": label, "id": id, "image": image, "label_from": label_from}
-    settings = {"fields": fields, "options": asdict(options), "include": list(include), "exclude": list(exclude)}
+    settings: dict[str, Any] = {
+        "fields": fields,
+        "options": asdict(options),
+        "include": list(include),
+        "exclude": list(exclude),
+    }
+    settings["allow_synthetic"] = allow_synthetic
     settings_hash = hashlib.sha256(json.dumps([READING_VERSION, settings], sort_keys=True).encode()).hexdigest()
     with workspace.run("ingest", dataset=dataset, settings={"paths": [str(p) for p in paths], **settings}) as run:
         home = datasets.ensure(workspace.catalog, dataset, licence=licence, source=source, notes=notes)
@@ -121,7 +130,18 @@ def ingest(
                 tally.add_unchanged_file(old)
             else:
                 fresh.append(file)
-        reader = _Pass(workspace, run, home, known, settings_hash, selection, options, tally, update=update)
+        reader = _Pass(
+            workspace,
+            run,
+            home,
+            known,
+            settings_hash,
+            selection,
+            options,
+            tally,
+            update=update,
+            allow_synthetic=allow_synthetic,
+        )
         try:
             reader.read_all(fresh, tuple(include), tuple(exclude))
         except CurateError:
@@ -166,6 +186,7 @@ class _Pass:
         tally: Tally,
         *,
         update: bool,
+        allow_synthetic: bool,
     ) -> None:
         self.workspace = workspace
         self.run = run
@@ -176,6 +197,7 @@ class _Pass:
         self.options = options
         self.tally = tally
         self.update = update
+        self.allow_synthetic = allow_synthetic
         self.existing = KeyCounter()
         self.seen = KeyCounter()
 
@@ -207,7 +229,7 @@ class _Pass:
         reserve = iter(
             sources.reserve_ids(self.workspace.catalog, "source_ids", sum(str(f.path) not in self.known for f in files))
         )
-        batch = Batch(self.options, self.update)
+        batch = Batch(self.options, self.update, self.allow_synthetic)
         for file in files:
             old = self.known.get(str(file.path))
             source = SourceState(old.source_id if old else next(reserve), file)
@@ -222,10 +244,10 @@ class _Pass:
                     batch.skip(item)
                 if batch.records >= BATCH_RECORDS or batch.bytes >= BATCH_BYTES:
                     yield batch
-                    batch = Batch(self.options, self.update)
+                    batch = Batch(self.options, self.update, self.allow_synthetic)
                     batch.open_source(source, begins=False)
             batch.close_source()
             if batch.sources >= BATCH_RECORDS:
                 yield batch
-                batch = Batch(self.options, self.update)
+                batch = Batch(self.options, self.update, self.allow_synthetic)
         yield batch
