@@ -13,12 +13,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from curate.errors import SettingError
+
+if TYPE_CHECKING:
+    import torch  # at run time only where it is used: `curate sql` loads the embedders' classes, not their models
 
 TOKENS_A_BATCH = 1_024
 TOKENS_A_GPU_BATCH = 65_536
@@ -41,6 +44,8 @@ def choose_device(device: str) -> torch.device:
     Raises:
         SettingError: torch does not know it, or this machine has none.
     """
+    import torch
+
     if device == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -88,6 +93,7 @@ def run_batches(
 
     `advance` is called from the calling thread only.
     """
+    import torch
 
     def one(batch: NDArray[np.int64]) -> int:
         with torch.inference_mode():
@@ -110,6 +116,8 @@ def run_batches(
 @contextmanager
 def _one_torch_thread() -> Iterator[None]:
     """Let torch split no operation over threads in the block."""
+    import torch
+
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

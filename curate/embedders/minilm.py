@@ -10,11 +10,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
 from curate.embedders import EmbedderOptions, Modality
-from curate.embedders._bert import PackedBert
 from curate.embedders._transformer_text import (
     TOKENS_A_BATCH,
     TOKENS_A_GPU_BATCH,
@@ -64,6 +62,10 @@ class MiniLM:
             raise SettingError(
                 f"minilm is one model and takes none, got {options.model!r}", hint=f"sentence-transformers:{options.model}"
             )
+        from safetensors.torch import load_file
+
+        from curate.embedders._bert import PackedBert
+
         folder = model_folder()
         self._threads = core_count(options.threads)
         device = choose_device(options.device)

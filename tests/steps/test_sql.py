@@ -146,3 +146,15 @@ def test_the_command_prints_csv_in_a_pipe_and_json_when_asked(home, tmp_path):
     assert curate(home, "sql", "-", input="SELECT 3 AS a").stdout == "a\n3\n"
     wrong = curate(home, "sql", "COPY datasets TO 'x.csv'")
     assert wrong.returncode == 2 and wrong.stderr.startswith("error: COPY is not allowed") and wrong.stdout == ""
+
+
+def test_a_query_that_embeds_nothing_loads_no_torch(home):
+    code = """
+import sys
+from curate.steps.sql import sql
+from curate.workspace import open_workspace
+with open_workspace(sys.argv[1], read_only=True) as ws, sql(ws, "SELECT count(*) AS n FROM vectors_minilm") as result:
+    print(result.table().to_pylist(), "torch" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code, str(home)], capture_output=True, text=True, timeout=120)
+    assert done.stdout == "[{'n': 3}] False\n", done.stderr
