@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -88,12 +88,17 @@ class Static:
         """Nothing is held outside this object."""
 
 
-def distil(tokenizer: Tokenizer, *, threads: int) -> NDArray[np.float16]:
-    """Make the token table, (vocabulary, 256) float16; on one machine always the same bits."""
+def distil(tokenizer: Tokenizer, *, threads: int, only: Container[int] | None = None) -> NDArray[np.float16]:
+    """Make the token table, (vocabulary, 256) float16; on one machine always the same bits.
+
+    Args:
+        only: the tokens to take; the others then count for nothing. None takes all.
+    """
     minilm = MiniLM(EmbedderOptions(threads=threads, device="cpu"))
     names = [tokenizer.id_to_token(number) or "" for number in range(tokenizer.get_vocab_size())]
     start, end = (tokenizer.encode("").ids[at] for at in (0, -1))  # [CLS] and [SEP]
-    used = np.array([number for number, name in enumerate(names) if not MARKER.fullmatch(name)])
+    real = [number for number, name in enumerate(names) if not MARKER.fullmatch(name)]
+    used = np.array([number for number in real if only is None or number in only])
     vectors = np.empty((len(used), minilm.dimension), np.float32)
     minilm.embed_token_ids([[start, number, end] for number in used.tolist()], vectors)
     minilm.close()

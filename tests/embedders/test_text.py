@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 
 import numpy as np
 import pytest
@@ -143,16 +144,19 @@ def test_static_is_the_mean_of_its_token_vectors(static_folder):
         np.testing.assert_allclose(embedder.embed_texts([text])[0], total / np.linalg.norm(total), atol=1e-5)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-def test_a_distilled_table_is_the_same_again_is_kept_and_is_made_again_when_damaged(tmp_path):
+def test_a_distilled_table_is_the_same_again_is_kept_and_is_made_again_when_damaged(tmp_path, monkeypatch):
+    question, near, far = "my card has not arrived", "the card didn't arrive yet", "bake the bread for an hour"
+    tokenizer = static.Tokenizer.from_file(str(model_folder() / "tokenizer.json"))
+    said = tokenizer.encode(f"{question} {near} {far}").ids
+    some = {*range(2_000, 2_600), *said}  # distilling all 30,000 tokens takes 70 times as long
+    monkeypatch.setattr(static, "distil", partial(static.distil, only=some))
     first = static.Static(EmbedderOptions(folder=tmp_path, threads=2))
     kept = (tmp_path / static.FILE).read_bytes()
+    filled = np.flatnonzero(static._load(tmp_path / static.FILE).any(axis=1))
+    assert set(filled) == some - set(tokenizer.encode("").ids)
     assert static.Static(EmbedderOptions(folder=tmp_path)).fingerprint == first.fingerprint
-    near, far = first.embed_texts(["my card has not arrived", "the card didn't arrive yet", "bake the bread for an hour"])[
-        [1, 2]
-    ]
-    query = first.embed_texts(["my card has not arrived"])[0]
-    assert query @ near > query @ far + 0.2
+    vectors = first.embed_texts([question, near, far])
+    assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2] + 0.2
     (tmp_path / static.FILE).write_bytes(kept[: len(kept) // 2])
     assert static.Static(EmbedderOptions(folder=tmp_path, threads=1)).fingerprint == first.fingerprint
+    assert (tmp_path / static.FILE).read_bytes() == kept
