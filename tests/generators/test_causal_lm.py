@@ -85,7 +85,7 @@ def test_the_label_decides_what_is_drawn(trained):
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_draw_does_not_depend_on_what_else_is_drawn(trained, threads):
     model = trained[2]
-    chosen = model.draw_settings(threads=threads, temperature=2.0)
+    chosen = model.draw_settings(threads=threads, temperature=2.0, max_tokens=6)
     requests = [DrawRequest((*model.labels, None)[i % 3], i) for i in range(21)]
     alone = drawn_by(model, requests, chosen)
     random = np.random.default_rng(threads)

@@ -45,6 +45,6 @@ def test_after_three_kills_the_model_is_the_same_bit_for_bit(killed, tmp_path, n
     draws = []
     for folder in (killed / name, tmp_path / "whole"):
         model = load_model(folder, device="cpu")
-        found = model.draw([DrawRequest(None, 4)], model.draw_settings(batch=2))
+        found = model.draw([DrawRequest(None, 4)], model.draw_settings(batch=2, threads=1))
         draws += [(drawn.media, drawn.text) for drawn in found]
     assert draws[0] == draws[1]
