@@ -15,10 +15,12 @@ from curate.catalog import datasets, vectors
 from curate.catalog.query import check_expression
 from curate.catalog.vectors import EmbedderRow, Found, Origin
 from curate.embedders import Embedder
-from curate.errors import InputError, SettingError, WorkError
+from curate.errors import BadRecord, InputError, SettingError, WorkError
 from curate.indexes import Index
 from curate.indexes._choose import choose
 from curate.indexes._snapshot import load_snapshot, save_snapshot
+from curate.readers import ReadOptions
+from curate.readers._image_facts import inspect_image
 from curate.steps._embedders import canonical_spec, loaded, spec_modalities
 from curate.steps.sql import checked, sql
 from curate.workspace import Workspace
@@ -239,9 +241,10 @@ def _query_vector(
         if text is not None:
             return model.embed_texts([text])[0]
         try:
-            return model.embed_images([data])[0]
-        except (OSError, ValueError, SyntaxError) as error:  # what Pillow raises for a file that is no image
-            raise InputError(f"{image} cannot be read as an image: {error}") from error
+            inspect_image(data, ReadOptions().max_pixels)
+        except BadRecord as bad:
+            raise InputError(f"{image} cannot be read as an image: {bad.detail or bad.reason}") from bad
+        return model.embed_images([data])[0]
 
 
 def _read_image(path: Path) -> bytes:
