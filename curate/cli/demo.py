@@ -47,8 +47,8 @@ _CHAPTERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
         "Train a small generator on the digits' train part, draw labelled images through the gates, measure their worth",
         (
-            "curate train diffusion digits/train --preset tiny --set steps=300",
-            "curate generate digits-diffusion-1 --count 40 --seed 1",
+            "curate train diffusion digits/train --preset tiny --set steps=200",
+            "curate generate digits-diffusion-1 --count 20 --seed 1",
             "curate evaluate digits-diffusion-1",
             "curate reproduce --all digits-diffusion-1 --limit 20",
         ),
