@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from diffusers import UNet2DModel
 from diffusers.models.embeddings import TimestepEmbedding, Timesteps
 from torch import Tensor, nn
 from torch.nn import functional
@@ -39,6 +38,8 @@ class UNet(nn.Module):
         dropout: float,
         classes: int,
     ) -> None:
+        from diffusers import UNet2DModel  # seconds, which the MLP need not wait for
+
         super().__init__()
         lower = len(widths) - 1
         self.unshuffle = unshuffle
