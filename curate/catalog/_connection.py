@@ -198,7 +198,12 @@ class Catalog:
             raise
         self._depth -= 1
         if self._depth == 0:
-            self.execute("COMMIT")
+            try:
+                self.execute("COMMIT")
+            except BaseException:
+                with suppress(duckdb.Error, WorkError):  # it may have been committed all the same
+                    self.connection.execute("ROLLBACK")
+                raise
 
 
 def _connect(path: Path, read_only: bool, wait_s: float, config: dict[str, Any]) -> duckdb.DuckDBPyConnection:

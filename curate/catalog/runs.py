@@ -37,6 +37,15 @@ def end(catalog: Catalog, run_id: int, status: str, counts: Mapping[str, Any] | 
     )
 
 
+def interrupt_own(catalog: Catalog) -> None:
+    """Record that what this process was running was interrupted."""
+    catalog.execute(
+        """UPDATE runs SET status = 'interrupted', ended_at = now() AT TIME ZONE 'UTC'
+           WHERE status = 'running' AND process_id = ?""",
+        [os.getpid()],
+    )
+
+
 def latest_done(catalog: Catalog, step: str, dataset: str) -> tuple[int, dict[str, Any]] | None:
     """The id and settings of the newest run of a step over a dataset that ended well."""
     row = catalog.row(

@@ -320,7 +320,7 @@ def estimate(make: Callable[[], Task], settings: TrainSettings, options: FitOpti
             times.append(time.monotonic() - clock)
         device = accelerator.device.type
     step = min(times)  # a busy machine stretches single steps tenfold, and the whole training much less
-    how = f"{step:.3g} s a step, the fastest of {len(times)} on {device} with {position.threads} threads, without validation"
+    how = f"{step:.3g} s a step, the fastest of {len(times)} timed on {device}, {position.threads} threads, without validation"
     return Estimate(step * settings.steps, how)
 
 

@@ -124,14 +124,16 @@ class Workspace:
     @contextmanager
     def run(self, step: str, *, dataset: str | None, settings: Mapping[str, Any]) -> Iterator[Run]:
         """Record that a step runs, and how it ends: done, failed, or interrupted by Ctrl-C."""
-        run = Run(self, runs.begin(self.catalog, step, dataset=dataset, command=_command(), settings=settings))
+        run: Run | None = None
         try:
+            run = Run(self, runs.begin(self.catalog, step, dataset=dataset, command=_command(), settings=settings))
             yield run
         except KeyboardInterrupt:
-            runs.end(self.catalog, run.run_id, "interrupted")
+            runs.interrupt_own(self.catalog)  # also where it came while the record itself was being written
             raise
         except BaseException as error:
-            runs.end(self.catalog, run.run_id, "failed", error=f"{type(error).__name__}: {error}"[:2000])
+            if run is not None:
+                runs.end(self.catalog, run.run_id, "failed", error=f"{type(error).__name__}: {error}"[:2000])
             raise
         runs.end(self.catalog, run.run_id, "done", run.counts)
 
