@@ -7,7 +7,7 @@ finds copies; it proves nothing about privacy.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -73,7 +73,9 @@ class Gates:
         self._accepted = [
             vectors.load(workspace.catalog, self.slug, sample_ids=np.array(accepted, np.int64), origin="synthetic")[1]
         ]
-        self._classify = _classifier(train, labels) if label_gate else None
+        found = _classifier(train, labels) if label_gate else None
+        self._classify = found[0] if found else None
+        self._label_gate = found[1] if found else "label-mismatch: off" + (", fewer than two labels" if label_gate else "")
         self.descriptions = self._describe(spec, len(train_ids), len(held_ids), len(sample))
 
     def close(self) -> None:
@@ -149,21 +151,34 @@ class Gates:
             gates.append(
                 f"leak-of-test: above {self.leak_limit:.4f}, the same between training samples and the {held:,} held-out ones"
             )
-        if self._classify:
-            gates.append("label-mismatch: a logistic regression on the real training vectors reads another label")
+        gates.append(self._label_gate)
         return tuple(gates)
 
 
-def _classifier(train: NDArray[np.float32], labels: list[str | None]):  # type: ignore[no-untyped-def]
-    """A function from vectors to labels, learned from real samples; None where there are fewer than two labels."""
+def _classifier(
+    train: NDArray[np.float32], labels: Sequence[str | None]
+) -> tuple[Callable[[NDArray[np.float32]], list[str]], str] | None:
+    """A function from vectors to labels, learned from real samples, and a sentence about it; None with fewer than two labels.
+
+    Where there are more rows than it learns from, every label gives equally many, so that none is left out: all
+    draws of a label that the classifier has never seen would be refused.
+    """
     from sklearn.linear_model import LogisticRegression
 
-    rows = np.array([n for n, label in enumerate(labels) if label is not None])
-    if len({labels[n] for n in rows}) < 2:
+    by_label: dict[str, list[int]] = {}
+    for row, label in enumerate(labels):
+        if label is not None:
+            by_label.setdefault(label, []).append(row)
+    if len(by_label) < 2:
         return None
-    rows = rows[_spread(len(rows), _CLASSIFIER_ROWS)]
-    fitted = LogisticRegression(C=10.0, max_iter=300).fit(train[rows] * 4.0, [labels[n] for n in rows])
-    return lambda vectors: fitted.predict(vectors * 4.0).tolist()
+    most = max(1, _CLASSIFIER_ROWS // len(by_label))
+    rows = np.concatenate([np.array(found)[_spread(len(found), most)] for _, found in sorted(by_label.items())])
+    fitted = LogisticRegression(C=160.0, max_iter=300).fit(train[rows], [labels[n] for n in rows])  # unit vectors: weak penalty
+    known = sum(map(len, by_label.values()))
+    return (
+        lambda vectors: fitted.predict(vectors).tolist(),
+        f"label-mismatch: a logistic regression on {len(rows):,} of {known:,} real training vectors reads another label",
+    )
 
 
 def _is_malformed(content: str | bytes) -> bool:

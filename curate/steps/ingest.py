@@ -21,7 +21,7 @@ from curate.errors import CurateError, InputError
 from curate.readers import ReadOptions
 from curate.readers._open import read_file
 from curate.readers._select import Selection
-from curate.readers._sources import SourceFile, expand
+from curate.readers._sources import SourceFile, Sources, expand
 from curate.records import Record, Reject
 from curate.steps._identity import KeyCounter, identity_keys
 from curate.steps._ingest_batch import Batch, SourceState, Tally
@@ -105,10 +105,7 @@ def ingest(
     started = time.monotonic()
     selection = Selection(text=tuple(text), label=label, id=id, image=image, label_from=label_from)
     options = ReadOptions(split_on=split_on)
-    found = expand(paths, include=include, exclude=exclude)
-    if not found.files:
-        skipped = ", ".join(f"{n} {reason}" for reason, n in Counter(s.reason for s in found.skipped).most_common())
-        raise InputError(f"nothing to read in {', '.join(map(str, paths))}" + (f" (skipped: {skipped})" if skipped else ""))
+    found = _files(paths, include, exclude)
     fields = {"text": list(text), "label": label, "id": id, "image": image, "label_from": label_from}
     settings: dict[str, Any] = {
         "fields": fields,
@@ -160,6 +157,14 @@ def ingest(
         bytes_read=sum(file.size_bytes for file in fresh),
         notes=tally.notes(update),
     )
+
+
+def _files(paths: Sequence[str | Path], include: Sequence[str], exclude: Sequence[str]) -> Sources:
+    found = expand(paths, include=include, exclude=exclude)
+    if not found.files:
+        skipped = ", ".join(f"{n} {reason}" for reason, n in Counter(s.reason for s in found.skipped).most_common())
+        raise InputError(f"nothing to read in {', '.join(map(str, paths))}" + (f" (skipped: {skipped})" if skipped else ""))
+    return found
 
 
 def _is_unchanged(old: Source, file: SourceFile, settings_hash: str) -> bool:

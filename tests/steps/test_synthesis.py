@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
@@ -123,6 +124,18 @@ def test_a_draw_that_copies_a_training_image_is_refused(trained: Path) -> None:
         assert found[0].nearest_id == part["train"]["sample_id"][0].as_py()
         assert found[1].refusal in ("copy-of-train", "leak-of-test")
         assert [v.refusal for v in found[2:]] == ["invalid", None, "duplicate"]
+
+
+def test_the_label_gate_knows_every_label_however_rare_and_says_what_it_learned_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    from curate.steps import _gates
+
+    monkeypatch.setattr(_gates, "_CLASSIFIER_ROWS", 9)
+    vectors = np.repeat(np.eye(3, dtype=np.float32), [200, 200, 1], axis=0)
+    found = _gates._classifier(vectors, ["a"] * 200 + ["b"] * 200 + ["rare"])
+    assert found is not None
+    assert found[0](np.eye(3, dtype=np.float32)) == ["a", "b", "rare"]
+    assert "7 of 401" in found[1]
+    assert _gates._classifier(vectors[:5], ["a"] * 5) is None
 
 
 def test_balance_replays_to_the_same_set(trained: Path, tmp_path: Path) -> None:
