@@ -2,7 +2,7 @@
 
 The kept rows' shortened vectors are multiplied with a block of rows at a time; the tile of upper bounds is scanned by
 compiled code, and only pairs that may reach the threshold are verified. Nothing here decides by a rounded product, so blocks
-and threads move no mark.
+and threads move no mark. Rows are shortened when their turn comes, and only those that are kept are held on to.
 """
 
 from __future__ import annotations
@@ -15,9 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.dedupers import _semantic_kernels as kernels
+from curate.dedupers._scratch import Scratch
+from curate.dedupers._semantic_prefix import Rotation
+from curate.dedupers._semantic_residency import Residency
 
 BLOCK_ROWS = 1_024
+TILE_ROWS = 256
 TILE_COLUMNS = 1_024
+"""A tile of bounds is 1 MiB, so that the scan reads it from the second-level cache."""
+SHORTEN_ROWS = 2_048
 
 
 @dataclass
@@ -25,11 +31,13 @@ class Pass:
     """A greedy pass over u distinct vectors, by their place ("rank") in the order of priority.
 
     Attributes:
-        vectors: (n, d) float32, all of them.
+        vectors: (n, d) float32, all of them; may be a memory map.
         rows: (u,) int64, the row in `vectors` of each rank.
-        short: (u, w) float32, their shortened vectors.
+        rotation: how vectors are shortened.
         threshold: lowest cosine that makes two rows duplicates.
         workers: runs `threads` shards at a time.
+        scratch: where the kept rows' shortened vectors lie.
+        residency: told often that pages were read.
         best: (u,) float32, cosine to the most similar kept row before, -2 where none reaches the threshold.
         best_rank: (u,) int64, that row's rank; -1 where there is none.
         kept: (u,) bool.
@@ -38,10 +46,12 @@ class Pass:
 
     vectors: NDArray[np.float32]
     rows: NDArray[np.int64]
-    short: NDArray[np.float32]
+    rotation: Rotation
     threshold: float
     workers: ThreadPoolExecutor
     threads: int
+    scratch: Scratch
+    residency: Residency
     best: NDArray[np.float32] = field(init=False)
     best_rank: NDArray[np.int64] = field(init=False)
     kept: NDArray[np.bool_] = field(init=False)
@@ -51,6 +61,18 @@ class Pass:
         self.best = np.full(len(self.rows), -2, np.float32)
         self.best_rank = np.full(len(self.rows), -1, np.int64)
         self.kept = np.zeros(len(self.rows), bool)
+
+    def shorten(self, ranks: NDArray[np.int64], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """The shortened vectors of some ranks; (k,) → (k, w), written to `out` where that is given."""
+        short = np.empty((len(ranks), self.rotation.width), np.float32) if out is None else out
+
+        def one(at: int) -> None:
+            part = ranks[at : at + SHORTEN_ROWS]
+            self.rotation.shorten(self.vectors[self.rows[part]], short[at : at + len(part)])
+            self.residency.ease()
+
+        list(self.workers.map(one, range(0, len(ranks), SHORTEN_ROWS)))
+        return short
 
     def in_shards(self, start: int, stop: int, shard: Callable[[int, NDArray[np.float32], NDArray[np.int64]], int]) -> None:
         """Run `shard(number, best, best_rank)` once a thread on copies of ranks `start` to `stop`, and merge what they found.
@@ -64,30 +86,40 @@ class Pass:
             wins = (found > best) | ((found == best) & (found_rank >= 0) & (found_rank < best_rank))
             best[wins], best_rank[wins] = found[wins], found_rank[wins]
 
-    def compare(self, start: int, stop: int, keepers: NDArray[np.int64], short_keepers: NDArray[np.float32]) -> None:
-        """Compare ranks `start` to `stop` with kept ranks `keepers` (k,), `short_keepers` (k, w) being their short vectors."""
-        chosen = np.arange(stop - start)
-        rows = self.rows[start:stop]
-        block = np.ascontiguousarray(self.short[start:stop])
+    def compare(
+        self, start: int, block: NDArray[np.float32], keepers: NDArray[np.int64], short_keepers: NDArray[np.float32]
+    ) -> None:
+        """Compare the ranks from `start` on with kept ranks `keepers` (k,).
+
+        Args:
+            block: (b, w) their shortened vectors.
+            short_keepers: (k, w) those of the keepers.
+        """
+        rows = self.rows[start : start + len(block)]
+        lines = np.arange(len(block))
 
         def shard(number: int, best: NDArray[np.float32], best_rank: NDArray[np.int64]) -> int:
-            tile = np.empty((stop - start) * TILE_COLUMNS, np.float32)
+            tile = np.empty(TILE_ROWS * TILE_COLUMNS, np.float32)
             compared = 0
             for at in range(number * TILE_COLUMNS, len(keepers), self.threads * TILE_COLUMNS):
                 ranks = keepers[at : at + TILE_COLUMNS]
-                bounds = tile[: len(block) * len(ranks)].reshape(len(block), len(ranks))
-                np.matmul(block, short_keepers[at : at + TILE_COLUMNS].T, out=bounds)
-                compared += kernels.scan(
-                    bounds, self.vectors, chosen, rows, self.rows[ranks], ranks, self.threshold, best, best_rank
-                )
+                columns = short_keepers[at : at + TILE_COLUMNS].T
+                for top in range(0, len(block), TILE_ROWS):
+                    chosen = lines[top : top + TILE_ROWS]
+                    bounds = tile[: len(chosen) * len(ranks)].reshape(len(chosen), len(ranks))
+                    np.matmul(block[top : top + TILE_ROWS], columns, out=bounds)
+                    compared += kernels.scan(
+                        bounds, self.vectors, chosen, rows, self.rows[ranks], ranks, self.threshold, best, best_rank
+                    )
+                    self.residency.ease()
             return compared
 
         if len(keepers):
-            self.in_shards(start, stop, shard)
+            self.in_shards(start, start + len(block), shard)
 
-    def settle(self, start: int, stop: int) -> None:
-        """Decide ranks `start` to `stop`, whose earlier keepers have all been compared."""
-        block = np.ascontiguousarray(self.short[start:stop])
+    def settle(self, start: int, block: NDArray[np.float32]) -> None:
+        """Decide the ranks from `start` on, `block` (b, w) being their short vectors; earlier keepers have been compared."""
+        stop = start + len(block)
         self.compared += kernels.settle(
             block @ block.T,
             self.vectors,
@@ -99,20 +131,35 @@ class Pass:
             self.kept[start:stop],
         )
 
-    def sweep(self, start: int, stop: int, advance: Callable[[int], None], *, settled: int = 0) -> None:
-        """Decide ranks `start` to `stop` among themselves; the first `settled` of them are kept as they are."""
+    def sweep(
+        self,
+        start: int,
+        stop: int,
+        advance: Callable[[int], None],
+        *,
+        settled: int = 0,
+        short: NDArray[np.float32] | None = None,
+    ) -> None:
+        """Decide ranks `start` to `stop` among themselves; the first `settled` of them are kept as they are.
+
+        Args:
+            short: (stop - start, w) their shortened vectors, where the caller has them; the kept ones are moved to its front.
+        """
         keepers = np.empty(stop - start, np.int64)
-        short_keepers = np.empty((stop - start, self.short.shape[1]), np.float32)
+        held = self.scratch.array((stop - start, self.rotation.width), np.float32) if short is None else short
         self.kept[start : start + settled] = True
         keepers[:settled] = np.arange(start, start + settled)
-        short_keepers[:settled] = self.short[start : start + settled]
+        if short is None:
+            self.residency.watch(held)
+            self.shorten(keepers[:settled], held[:settled])
         count = settled
         for first in range(start + settled, stop, BLOCK_ROWS):
             last = min(first + BLOCK_ROWS, stop)
-            self.compare(first, last, keepers[:count], short_keepers[:count])
-            self.settle(first, last)
-            fresh = first + np.flatnonzero(self.kept[first:last])
-            keepers[count : count + len(fresh)] = fresh
-            short_keepers[count : count + len(fresh)] = self.short[fresh]
+            block = self.shorten(np.arange(first, last)) if short is None else short[first - start : last - start].copy()
+            self.compare(first, block, keepers[:count], held[:count])
+            self.settle(first, block)
+            fresh = np.flatnonzero(self.kept[first:last])
+            keepers[count : count + len(fresh)] = first + fresh
+            held[count : count + len(fresh)] = block[fresh]
             count += len(fresh)
             advance(last - first)

@@ -6,10 +6,7 @@ After a rotation to principal axes, `width - 1` leading coordinates and the leng
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +16,7 @@ from curate.errors import SettingError
 
 SAMPLE_ROWS = 16_384
 PAIR_SAMPLE_ROWS = 1_536
-BLOCK_ROWS = 8_192
-WIDTHS = (32, 64, 128, 192)
+WIDTHS = (16, 24, 32, 48, 64, 96, 128, 192)
 REST_SLACK = 2e-6
 """Added under the root of the rest's length, so that float32 cancellation cannot make the bound too low."""
 
@@ -53,15 +49,13 @@ def check_unit(vectors: NDArray[np.float32], rows: NDArray[np.int64]) -> None:
     Raises:
         SettingError: one of `rows` is not.
     """
-    for start in range(0, len(rows), BLOCK_ROWS):
-        block = vectors[rows[start : start + BLOCK_ROWS]]
-        lengths = np.sqrt(np.einsum("bd,bd->b", block, block))
-        wrong = np.flatnonzero(~(np.abs(lengths - 1) <= UNIT_TOLERANCE))
-        if len(wrong):
-            raise SettingError(
-                f"vectors must have length 1, but row {rows[start + wrong[0]]} has {lengths[wrong[0]]:.6g}",
-                hint="embed the dataset again",
-            )
+    block = vectors[rows]
+    lengths = np.sqrt(np.einsum("bd,bd->b", block, block))
+    wrong = np.flatnonzero(~(np.abs(lengths - 1) <= UNIT_TOLERANCE))
+    if len(wrong):
+        raise SettingError(
+            f"vectors must have length 1, but row {rows[wrong[0]]} has {lengths[wrong[0]]:.6g}", hint="embed the dataset again"
+        )
 
 
 def choose_rotation(vectors: NDArray[np.float32], rows: NDArray[np.int64], threshold: float) -> Rotation:
@@ -89,44 +83,10 @@ def choose_rotation(vectors: NDArray[np.float32], rows: NDArray[np.int64], thres
 
 def _pass_rate(bounds: NDArray[np.float32], threshold: float) -> float:
     """Share of distinct pairs that a prefix cannot rule out."""
-    upper = np.triu_indices(len(bounds), 1)
-    return float((bounds[upper] >= threshold - MARGIN).mean()) if len(bounds) > 1 else 0.0
+    count = len(bounds)
+    return (np.count_nonzero(bounds >= threshold - MARGIN) - count) / max(1, count * (count - 1))
 
 
 def _cost(width: int, dimension: int, pass_rate: float) -> float:
     """Rough cycles a pair: the product, the scan, and the check of those that pass (with a cache miss)."""
     return width / 16 + 2 + pass_rate * (100 + dimension / 3)
-
-
-def shorten_all(
-    vectors: NDArray[np.float32],
-    rows: NDArray[np.int64],
-    rotation: Rotation,
-    *,
-    workers: ThreadPoolExecutor,
-    memory_bytes: int,
-    folder: Path,
-    advance: Callable[[int], None],
-) -> tuple[NDArray[np.float32], str | None]:
-    """Shorten `rows`, in their order, in memory or in a file in `folder` where that would take over half of `memory_bytes`.
-
-    Returns:
-        (len(rows), width) float32 and a sentence on the spill, if there was one.
-    """
-    size = len(rows) * rotation.width * 4
-    note = None
-    short: NDArray[np.float32]
-    if size > memory_bytes // 2:
-        note = f"shortened vectors ({size / 2**20:,.0f} MiB) were kept in a file, as the memory limit asks"
-        short = np.memmap(folder / "shortened.f32", np.float32, "w+", shape=(len(rows), rotation.width))
-    else:
-        short = np.empty((len(rows), rotation.width), np.float32)
-
-    def one(start: int) -> int:
-        stop = min(start + BLOCK_ROWS, len(rows))
-        rotation.shorten(vectors[rows[start:stop]], short[start:stop])
-        return stop - start
-
-    for done in workers.map(one, range(0, len(rows), BLOCK_ROWS)):
-        advance(done)
-    return short, note

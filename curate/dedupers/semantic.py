@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -15,9 +14,12 @@ from threadpoolctl import threadpool_limits
 
 from curate.dedupers import MarkOptions, Marks, TextAccess
 from curate.dedupers import _semantic_kernels as kernels
+from curate.dedupers._runs import first_of_equal
+from curate.dedupers._scratch import Scratch
 from curate.dedupers._semantic_cells import PROBES, partitioned_sweep
 from curate.dedupers._semantic_join import Pass
-from curate.dedupers._semantic_prefix import check_unit, choose_rotation, shorten_all
+from curate.dedupers._semantic_prefix import check_unit, choose_rotation
+from curate.dedupers._semantic_residency import Residency
 from curate.errors import SettingError
 from curate.records import Progress
 
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 EXACT_UP_TO = 200_000
+BLOCK_ROWS = 8_192
+BYTES_A_ROW = 100
+"""What the bookkeeping of a row takes at most, digests and marks; it stays in memory whatever the limit."""
 
 
 class Semantic:
@@ -35,8 +40,8 @@ class Semantic:
     Bit-identical vectors are collapsed first and share one fate: a copy stands behind the first of its kind where that is
     kept, and behind that one's keeper where it is not, even if a row kept in between is more similar.
 
-    Up to `exact_up_to` distinct vectors every pair with a kept row is considered. Above it rows are partitioned
-    (`_semantic_cells`), a few duplicates may be missed, and the report says so.
+    Every pair with a kept row is considered as long as there are no more pairs than among `exact_up_to` distinct vectors. Above
+    it rows are partitioned (`_semantic_cells`), a few duplicates may be missed, and the report says so.
 
     Source: the greedy pass is SemDeDup's idea (Abbas et al. 2023, arXiv:2303.09540) with the earliest row kept; the pruning
     bound is that of a norm-augmented projection (Teflioudi and Gemulla, LEMP, 2016).
@@ -99,10 +104,13 @@ class Semantic:
         if len(order) < 2:
             return Marks(stands_for, similarity, 0)
         progress.start("comparing vectors", total=len(order), unit="samples")
-        check_unit(vectors, order)
-        first, twins = _collapse(vectors, order)
+        residency = Residency(max(0, options.memory_bytes - BYTES_A_ROW * len(order)), vectors)
+        for start in range(0, len(order), BLOCK_ROWS):
+            check_unit(vectors, order[start : start + BLOCK_ROWS])
+            residency.ease()
+        first, twins = _collapse(vectors, order, residency)
         settled_distinct = int(np.searchsorted(first, settled))
-        work, notes = self._sweep(vectors, order[first], settled_distinct, options, progress)
+        work, notes = self._sweep(vectors, order[first], settled_distinct, options, residency, progress)
         progress.advance(len(order) - len(first))
         progress.finish()
 
@@ -114,39 +122,36 @@ class Semantic:
         return Marks(stands_for, similarity, work.compared, notes)
 
     def _sweep(
-        self, vectors: NDArray[np.float32], rows: NDArray[np.int64], settled: int, options: MarkOptions, progress: Progress
+        self,
+        vectors: NDArray[np.float32],
+        rows: NDArray[np.int64],
+        settled: int,
+        options: MarkOptions,
+        residency: Residency,
+        progress: Progress,
     ) -> tuple[Pass, tuple[str, ...]]:
         """Run the pass over distinct vectors, given in order of priority; `settled` of them lead."""
         threads = options.threads or os.cpu_count() or 1
-        notes: list[str] = []
+        for_arrays = max(0, options.memory_bytes - BYTES_A_ROW * len(rows))
+        notes: tuple[str, ...] = ()
         with (
             threadpool_limits(1, "blas"),
             ThreadPoolExecutor(threads) as workers,
-            tempfile.TemporaryDirectory(prefix="semantic-", dir=options.folder) as folder,
+            Scratch(replace(options, memory_bytes=for_arrays)) as scratch,
         ):
-            short, spilled = shorten_all(
-                vectors,
-                rows,
-                choose_rotation(vectors, rows, self.threshold),
-                workers=workers,
-                memory_bytes=options.memory_bytes,
-                folder=Path(folder),
-                advance=lambda _: None,
-            )
-            if spilled:
-                notes.append(spilled)
-            work = Pass(vectors, rows, short, self.threshold, workers, threads)
-            if len(rows) <= self.exact_up_to:
+            rotation = choose_rotation(vectors, rows, self.threshold)
+            work = Pass(vectors, rows, rotation, self.threshold, workers, threads, scratch, residency)
+            progress.advance(settled)
+            if _pairs(len(rows), settled) <= _pairs(self.exact_up_to, 0):
                 work.sweep(0, len(rows), progress.advance, settled=settled)
             else:
                 cells = partitioned_sweep(work, settled, progress.advance)
-                notes.append(
-                    f"{len(rows):,} distinct vectors are more than {self.exact_up_to:,}, so they were compared within"
-                    f" {min(PROBES, cells)} of {cells:,} cells: about 99 % or more of the duplicates are found"
+                notes = (
+                    f"{len(rows) - settled:,} distinct vectors among {len(rows):,} are more to compare than"
+                    f" {self.exact_up_to:,} with one another, so they were compared within {min(PROBES, cells)} of {cells:,}"
+                    " cells: about 99 % or more of the duplicates are found",
                 )
-            work.short = np.empty((0, 0), np.float32)
-            del short
-        return work, tuple(notes)
+            return work, notes + scratch.note()
 
     def similarity(self, left: Any, right: Any) -> NDArray[np.float32]:
         """The cosine of m pairs of vectors (m, d), in [-1, 1]; 0 where one is all zeros."""
@@ -164,19 +169,29 @@ def _as_vectors(array: Any) -> NDArray[np.float32]:
     return np.ascontiguousarray(plain)
 
 
-def _collapse(vectors: NDArray[np.float32], order: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _collapse(
+    vectors: NDArray[np.float32], order: NDArray[np.int64], residency: Residency
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Find bit-identical vectors.
 
     Returns:
         (u,) places in `order` of the first of each distinct vector, ascending, and (m,) which of these each place repeats.
     """
-    digests = np.fromiter(
-        (hashlib.blake2b(vectors[row], digest_size=16).digest() for row in order), dtype="V16", count=len(order)
-    )
-    _, first, inverse = np.unique(digests, return_index=True, return_inverse=True)
-    rank_of = np.empty(len(first), np.int64)
-    rank_of[np.argsort(first, kind="stable")] = np.arange(len(first))
-    return np.sort(first).astype(np.int64), rank_of[inverse]
+    digests = np.empty((len(order), 2), np.uint64)
+    for start in range(0, len(order), BLOCK_ROWS):
+        part = order[start : start + BLOCK_ROWS]
+        hashed = (hashlib.blake2b(vectors[row], digest_size=16).digest() for row in part)
+        digests[start : start + len(part)] = np.fromiter(hashed, "V16", len(part)).view(np.uint64).reshape(-1, 2)
+        residency.ease()
+    first = first_of_equal(digests[:, 0], digests[:, 1])
+    is_first = first == np.arange(len(order))
+    rank_of = np.cumsum(is_first) - 1
+    return np.flatnonzero(is_first), rank_of[first]
+
+
+def _pairs(rows: int, settled: int) -> int:
+    """How many pairs of `rows` rows are to be compared, where the first `settled` are not compared among themselves."""
+    return rows * (rows - 1) // 2 - settled * (settled - 1) // 2
 
 
 PLUGIN = Semantic

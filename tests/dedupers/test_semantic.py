@@ -90,6 +90,7 @@ def test_blocks_threads_memory_and_pruning_width_move_no_mark(monkeypatch, tmp_p
     ):
         monkeypatch.setattr(_semantic_join, "BLOCK_ROWS", block)
         monkeypatch.setattr(_semantic_join, "TILE_COLUMNS", block + 1)
+        monkeypatch.setattr(_semantic_join, "TILE_ROWS", max(1, block // 3))
         monkeypatch.setattr(_semantic_prefix, "WIDTHS", widths or (10_000,))
         marks = mark(
             vectors,
