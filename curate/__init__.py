@@ -22,6 +22,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "CurateError": "curate.errors",
     "Workspace": "curate.workspace",
+    "calibrate": "curate.steps.calibrate",
     "check": "curate.steps.check",
     "create_workspace": "curate.workspace",
     "dedupe": "curate.steps.dedupe",
@@ -38,6 +39,7 @@ _HOMES = {
     "open_workspace": "curate.workspace",
     "report": "curate.steps.report",
     "reproduce": "curate.steps.reproduce",
+    "reset_threshold": "curate.steps.calibrate",
     "restore": "curate.steps.restore",
     "run_recipe": "curate.steps.run",
     "search": "curate.steps.search",

@@ -113,6 +113,11 @@ def register(catalog: Catalog, row: EmbedderRow, *, replace: bool = False) -> in
     return deleted
 
 
+def set_threshold(catalog: Catalog, slug: str, threshold: float | None) -> None:
+    """Make a cosine the one at which dedupe takes this embedder's vectors for near-duplicates unless told otherwise."""
+    catalog.execute("UPDATE embedders SET threshold = ? WHERE slug = ?", [threshold, slug])
+
+
 def count(catalog: Catalog, slug: str, dataset_id: int | None = None, *, origin: Origin = "all") -> int:
     """How many samples have a vector."""
     return int(
