@@ -75,6 +75,8 @@ class Deduper(Protocol):
     """The embedder whose vectors it needs; None where it needs none or takes any."""
     measure: ClassVar[str]
     """The name of its similarity, for people: "Jaccard of word 5-grams"."""
+    equals_share_fate: ClassVar[bool]
+    """Whether a row stands behind the keeper of an earlier row whose sketch is equal, even if a nearer one was kept since."""
     threshold: float
     settings: dict[str, Any]
     """Every setting that moves a result, the threshold too, JSON-like; the run records it, equal ones mean equal sketches."""

@@ -25,6 +25,7 @@ class ExactDeduper:
     consumes: ClassVar[Literal["hash", "text", "vectors"]] = "hash"
     embedder: ClassVar[str | None] = None
     measure: ClassVar[str] = "identical bytes"
+    equals_share_fate: ClassVar[bool] = False
 
     def __init__(self, *, threshold: float | None = None, **settings: Any) -> None:
         if settings:

@@ -69,6 +69,7 @@ class MinHashDeduper:
     consumes: ClassVar[Literal["hash", "text", "vectors"]] = "text"
     embedder: ClassVar[str | None] = None
     measure: ClassVar[str] = "Jaccard of shingles"
+    equals_share_fate: ClassVar[bool] = True
 
     def __init__(self, *, threshold: float | None = None, **settings: Any) -> None:
         self.threshold = _checked_threshold(0.8 if threshold is None else threshold)

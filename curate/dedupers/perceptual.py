@@ -46,6 +46,7 @@ class Perceptual:
     consumes: ClassVar[Literal["hash", "text", "vectors"]] = "vectors"
     embedder: ClassVar[str | None] = "perceptual"
     measure: ClassVar[str] = "aligned correlation of whitened thumbnails"
+    equals_share_fate: ClassVar[bool] = False
 
     def __init__(self, *, threshold: float | None = None, invariant: str = "", **settings: Any) -> None:
         if settings:

@@ -51,6 +51,7 @@ class Semantic:
     consumes: ClassVar[Literal["hash", "text", "vectors"]] = "vectors"
     embedder: ClassVar[str | None] = None
     measure: ClassVar[str] = "cosine of embedding vectors"
+    equals_share_fate: ClassVar[bool] = True
 
     def __init__(self, *, threshold: float | None = None, **settings: Any) -> None:
         exact_up_to = settings.pop("exact_up_to", EXACT_UP_TO)

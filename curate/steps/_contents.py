@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 KEEPS = ("first", "longest", "largest")
+READ_ROWS = 32_768
+TAKEN_BEFORE_WHOLE = 8
+"""Texts are read one by one until an eighth of them was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,7 @@ class Contents:
         sample_id: (n,) rising.
         content: (n,) the content of each row.
         first_row: (u,) the row whose text or vector stands for the content.
+        keys: (u, 16) uint8, half of the content's hash.
         rank: (n,) place in the order of priority: the row of lower rank is kept before the other.
         foreign: (n,) the row is another dataset's, which is looked at but not judged.
         pinned: (n,) a user restored it: it stays, whatever it resembles.
@@ -36,6 +42,7 @@ class Contents:
     sample_id: NDArray[np.int64]
     content: NDArray[np.int64]
     first_row: NDArray[np.int64]
+    keys: NDArray[np.uint8]
     rank: NDArray[np.int64]
     foreign: NDArray[np.bool_]
     pinned: NDArray[np.bool_]
@@ -89,11 +96,21 @@ def distinct_contents(own: pa.Table, other: pa.Table | None, keep: str) -> Conte
         sample_id=table["sample_id"].to_numpy(),
         content=content,
         first_row=first_row,
+        keys=_keys(hashes.dictionary),
         rank=_ranks(table, keep),
         foreign=foreign,
         pinned=by_user & ~dropped & ~foreign,
         banned=by_user & dropped & ~foreign,
     )
+
+
+def _keys(hashes: pa.StringArray) -> NDArray[np.uint8]:
+    """(u, 16) the trailing half of each SHA-256, which is written in 64 hexadecimal digits."""
+    if not len(hashes):
+        return np.empty((0, 16), np.uint8)
+    digits = np.frombuffer(hashes.cast(pa.string()).buffers()[2], np.uint8)[: 64 * len(hashes)].reshape(-1, 64)[:, 32:]
+    values = digits - np.where(digits > ord("9"), ord("a") - 10, ord("0")).astype(np.uint8)
+    return (values[:, ::2] * 16 + values[:, 1::2]).astype(np.uint8)
 
 
 def _ranks(table: pa.Table, keep: str) -> NDArray[np.int64]:
@@ -107,7 +124,10 @@ def _ranks(table: pa.Table, keep: str) -> NDArray[np.int64]:
 
 
 class ContentTexts:
-    """The texts of contents by number, in memory or, above a size, in a memory-mapped Arrow file.
+    """The texts of contents by number: read when they are asked for, or all of them at once.
+
+    All of them lie in memory or, above a size, in a memory-mapped Arrow file. They are read at once where `whole` is asked for,
+    or where so many were taken one by one that it costs less.
 
     Args:
         ids: (u,) rising sample ids, one a content.
@@ -115,58 +135,87 @@ class ContentTexts:
     """
 
     def __init__(self, workspace: Workspace, ids: NDArray[np.int64], memory_bytes: int) -> None:
-        self._file = workspace.folder("indexes", "spill") / f"texts-{id(self):x}.arrow"
-        self._starts: NDArray[np.int64]
-        self._chunks: list[pa.LargeStringArray] = []
-        self._load(workspace, ids, memory_bytes)
-        self._starts = np.r_[0, np.cumsum([len(chunk) for chunk in self._chunks])].astype(np.int64)
-
-    def _load(self, workspace: Workspace, ids: NDArray[np.int64], memory_bytes: int) -> None:
-        held = 0
-        writer: pa.RecordBatchFileWriter | None = None
-        schema = pa.schema([("text", pa.large_string())])
-        for batch in samples.texts(workspace.catalog, pa.table({"sample_id": ids})):
-            texts = batch["text"].cast(pa.large_string())
-            held += texts.nbytes
-            if writer is None and held > memory_bytes:
-                writer = pa.ipc.new_file(str(self._file), schema)
-                for chunk in self._chunks:
-                    writer.write_batch(pa.record_batch([chunk], schema=schema))
-                self._chunks = []
-            if writer is None:
-                self._chunks.append(texts)
-            else:
-                writer.write_batch(pa.record_batch([texts], schema=schema))
-        if writer is not None:
-            writer.close()
-            reader = pa.ipc.open_file(pa.memory_map(str(self._file)))
-            self._chunks = [reader.get_batch(n).column(0) for n in range(reader.num_record_batches)]
+        self._workspace = workspace
+        self._ids = ids
+        self._memory_bytes = memory_bytes
+        self._file = workspace.folder("indexes", "spill") / f"texts-{os.getpid()}-{id(self):x}.arrow"
+        self._starts = np.zeros(1, np.int64)
+        self._chunks: list[pa.LargeStringArray] | None = None
+        self._taken = 0
 
     def __len__(self) -> int:
-        return int(self._starts[-1])
+        return len(self._ids)
 
-    @property
-    def chunks(self) -> list[pa.LargeStringArray]:
+    def whole(self) -> list[pa.LargeStringArray]:
         """All texts, in order, in pieces."""
+        if self._chunks is None:
+            self._chunks = self._read_all()
+            self._starts = np.r_[0, np.cumsum([len(chunk) for chunk in self._chunks])].astype(np.int64)
         return self._chunks
+
+    def pieces(self, rows: NDArray[np.int64]) -> Iterator[pa.LargeStringArray]:
+        """The texts of these contents, which rise, in pieces."""
+        if self._chunks is None and len(rows) < len(self._ids):
+            yield from self._stream(rows)
+            return
+        chunks = self.whole()
+        if len(rows) == len(self._ids):
+            yield from chunks
+            return
+        for start in range(0, len(rows), READ_ROWS):
+            yield self.take(rows[start : start + READ_ROWS])
 
     def take(self, rows: NDArray[np.int64]) -> pa.LargeStringArray:
         """The texts of these contents, in this order; rows may repeat."""
         if not len(rows):
             return pa.array([], pa.large_string())
-        if len(self._chunks) == 1:
-            return self._chunks[0].take(pa.array(rows))
+        self._taken += len(rows)
+        if self._chunks is None and self._taken * TAKEN_BEFORE_WHOLE <= len(self._ids):
+            wanted, back = np.unique(rows, return_inverse=True)
+            return pa.concat_arrays(list(self._stream(wanted))).take(pa.array(back))
+        chunks = self.whole()
+        if len(chunks) == 1:
+            return chunks[0].take(pa.array(rows))
         order = np.argsort(rows, kind="stable")
         chunk_of = np.searchsorted(self._starts, rows[order], side="right") - 1
         pieces = []
         for number in np.unique(chunk_of):
             inside = rows[order][chunk_of == number] - self._starts[number]
-            pieces.append(self._chunks[number].take(pa.array(inside)))
+            pieces.append(chunks[number].take(pa.array(inside)))
         back = np.empty(len(rows), dtype=np.int64)
         back[order] = np.arange(len(rows))
         return pa.concat_arrays(pieces).take(pa.array(back))
 
     def close(self) -> None:
         """Remove the file, if there is one."""
-        self._chunks = []
+        self._chunks = None
         self._file.unlink(missing_ok=True)
+
+    def _stream(self, rows: NDArray[np.int64]) -> Iterator[pa.LargeStringArray]:
+        """Read the texts of contents that rise; in slices of ids, because the catalog sorts what it is asked for."""
+        for start in range(0, len(rows), READ_ROWS):
+            ids = self._ids[rows[start : start + READ_ROWS]]
+            for batch in samples.texts(self._workspace.catalog, pa.table({"sample_id": ids})):
+                yield batch["text"].cast(pa.large_string())
+
+    def _read_all(self) -> list[pa.LargeStringArray]:
+        held, chunks = 0, list[pa.LargeStringArray]()
+        writer: pa.RecordBatchFileWriter | None = None
+        schema = pa.schema([("text", pa.large_string())])
+        try:
+            for texts in self._stream(np.arange(len(self._ids))):
+                held += texts.nbytes
+                chunks.append(texts)
+                if writer is None and held > self._memory_bytes:
+                    writer = pa.ipc.new_file(str(self._file), schema)
+                if writer is not None:
+                    for chunk in chunks:
+                        writer.write_batch(pa.record_batch([chunk], schema=schema))
+                    chunks = []
+        finally:
+            if writer is not None:
+                writer.close()
+        if writer is None:
+            return chunks
+        reader = pa.ipc.open_file(pa.memory_map(str(self._file)))
+        return [reader.get_batch(n).column(0) for n in range(reader.num_record_batches)]

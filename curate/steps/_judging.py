@@ -5,6 +5,9 @@ later method drops would be tied to nothing that is kept. Such contents are judg
 until none is left; each round settles at least one, and most corpora need two rounds. In the end no two kept contents are
 similar by any method, and every dropped one is tied directly to a kept one. One that is judged again may fall to a kept
 content that comes after it in the order of priority, because what is kept stays kept.
+
+What the first round found is kept between runs (`_first_round`), so that new contents are compared with the old ones and the
+old ones not with each other. The outcome is that of judging everything anew.
 """
 
 from __future__ import annotations
@@ -17,14 +20,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from curate.catalog import vectors
-from curate.dedupers import MarkOptions
-from curate.steps._contents import Contents, ContentTexts
+from curate.steps._contents import Contents
+from curate.steps._first_round import Judged, Memory, Ties
+from curate.steps._materials import Materials
 from curate.steps._methods import Method
 from curate.workspace import Workspace
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+HASH_ROWS = 8_192
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,7 @@ class Judgement:
         own: how many of the dataset's samples were judged.
         banned: how many of them a user had dropped.
         compared: pairs verified.
+        taken_over: contents whose first verdict was known from an earlier run.
         notes: what the methods said.
     """
 
@@ -43,129 +49,198 @@ class Judgement:
     own: int
     banned: int
     compared: int
+    taken_over: int
     notes: tuple[str, ...]
 
 
-@dataclass(slots=True)
-class _Ties:
-    """Contents that are dropped, by content number."""
-
-    keeper: NDArray[np.int64]  # (u,) content that stands for it, or -1
-    similarity: NDArray[np.float64]
-    method: NDArray[np.int64]  # (u,) position among the methods
-
-
-def judge_contents(workspace: Workspace, contents: Contents, methods: Sequence[Method], modality: str) -> Judgement:
+def judge_contents(
+    workspace: Workspace,
+    contents: Contents,
+    methods: Sequence[Method],
+    modality: str,
+    *,
+    memory: Memory | None = None,
+    memory_bytes: int | None = None,
+) -> Judgement:
     """Drop every sample that repeats a kept one.
 
     Equal contents are one and need no comparing. A copy is dropped by "exact" where that is among the methods, else by the
     first method, whose measure of equal contents is 1; where its content is dropped as a whole, its evidence is the
     near-duplicate tie of that content, because a tie is always to a kept sample.
+
+    Args:
+        memory: where an earlier judgement by the same rules is found, and this one is kept; None to judge all anew.
+        memory_bytes: what the step may hold; the workspace's own bound by default.
     """
     near = [method for method in methods if method.deduper.consumes != "hash"]
-    ties, compared, notes = _tie_near(workspace, contents, near)
-    return _as_judgement(contents, methods, near, ties, compared, notes)
-
-
-def _tie_near(workspace: Workspace, contents: Contents, near: Sequence[Method]) -> tuple[_Ties, int, tuple[str, ...]]:
-    count = len(contents.first_row)
-    ties = _Ties(np.full(count, -1, np.int64), np.ones(count), np.zeros(count, np.int64))
     if not near:
-        return ties, 0, ()
-    rank = contents.rank[contents.keepers()]
+        return _as_judgement(contents, methods, near, Ties.none(len(contents.first_row)), _Work(0, 0, ()))
+    known, notes = _recall(memory, contents, near, modality)
+    if known is not None and known.nothing_new:
+        work = _Work(0, known.contents, (*known.notes, *notes))
+        return _as_judgement(contents, methods, near, known.final, work)
+    with Materials(workspace, contents, memory_bytes or workspace.memory_bytes) as materials:
+        judging = _Rounds(materials, contents, near)
+        first, final = judging.run(known)
+    said = tuple(judging.notes)
+    if memory is not None:
+        memory.keep(contents, first, final, said)
+    work = _Work(judging.compared, known.contents if known else 0, (*said, *notes))
+    return _as_judgement(contents, methods, near, final, work)
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    compared: int
+    taken_over: int
+    notes: tuple[str, ...]
+
+
+def _recall(
+    memory: Memory | None, contents: Contents, near: Sequence[Method], modality: str
+) -> tuple[Judged | None, tuple[str, ...]]:
+    """What an earlier judgement says of these contents, if it still holds, and a sentence on it for the report."""
+    known = memory.recall(contents) if memory is not None else None
+    if isinstance(known, Judged) and not known.nothing_new:
+        known = _refused(known, contents, near) or known
+    total = len(contents.first_row)
+    if isinstance(known, str):
+        return None, (f"all {total:,} distinct {modality}s were judged anew, and none was taken over: {known}",)
+    if known is None:
+        return None, ()
+    fresh = f"{total - known.contents:,} new ones were compared with them" if total > known.contents else "none is new"
+    return known, (f"{known.contents:,} of {total:,} distinct {modality}s were judged by these rules before; {fresh}",)
+
+
+def _refused(known: Judged, contents: Contents, near: Sequence[Method]) -> str | None:
+    """Why the first round over old contents would not be what it was: a method compares so many only roughly."""
     settled = contents.settled()
-    kept = np.flatnonzero(settled)
-    kept = kept[np.argsort(rank[kept], kind="stable")]
-    undecided = np.flatnonzero(~settled)
-    undecided = undecided[np.argsort(rank[undecided], kind="stable")]
-    compared, notes = 0, dict[str, None]()
-    with _Materials(workspace, contents) as materials:
-        while len(undecided):
-            candidates = undecided
-            for number, method in enumerate(near):
-                marks = materials.mark(method, np.r_[kept, candidates], len(kept))
-                compared += marks.compared
-                notes.update(dict.fromkeys(f"{method.name}: {note}" for note in marks.notes))
-                hit = candidates[marks.stands_for[candidates] >= 0]
-                ties.keeper[hit] = marks.stands_for[hit]
-                ties.similarity[hit] = marks.similarity[hit]
-                ties.method[hit] = number
-                candidates = candidates[marks.stands_for[candidates] < 0]
-            ties.keeper[candidates] = -1
-            kept = np.r_[kept, candidates]
-            is_kept = np.zeros(count, dtype=bool)
-            is_kept[kept] = True
-            tied = undecided[ties.keeper[undecided] >= 0]
-            undecided = tied[~is_kept[ties.keeper[tied]]]
-            ties.keeper[undecided] = -1
-    return ties, compared, tuple(notes)
+    for number, method in enumerate(near):
+        earlier = (known.first.keeper >= 0) & (known.first.method < number)
+        compared = len(contents.first_row) - int((earlier & ~settled[: known.contents]).sum())
+        if method.exact_up_to is not None and compared > method.exact_up_to:
+            return f"{method.name} compares more than {method.exact_up_to:,} in cells, which new ones move"
+    return None
 
 
-class _Materials:
-    """What the methods compare, made once: texts, sketches and vectors, a row for each content."""
+class _Rounds:
+    """The rounds of one judgement.
 
-    def __init__(self, workspace: Workspace, contents: Contents) -> None:
-        self._workspace = workspace
-        self._contents = contents
-        self._texts: ContentTexts | None = None
-        self._sketches: dict[str, NDArray[Any]] = {}
-        self._options = MarkOptions(
-            threads=workspace.threads, memory_bytes=workspace.memory_bytes // 2, folder=workspace.folder("indexes", "spill")
-        )
+    Attributes:
+        compared: pairs verified so far.
+        notes: what the methods said, each sentence once.
+    """
 
-    def __enter__(self) -> _Materials:
-        return self
+    def __init__(self, materials: Materials, contents: Contents, near: Sequence[Method]) -> None:
+        self.compared = 0
+        self.notes = dict[str, None]()
+        self._materials = materials
+        self._near = near
+        rank = contents.rank[contents.keepers()]
+        by_rank = np.argsort(rank, kind="stable")
+        settled = contents.settled()[by_rank]
+        self._settled, self._open = by_rank[settled], by_rank[~settled]
 
-    def __exit__(self, *_: object) -> None:
-        if self._texts is not None:
-            self._texts.close()
+    def run(self, known: Judged | None) -> tuple[Ties, Ties]:
+        """Judge all contents; returns their ties after the first round and in the end."""
+        count = len(self._settled) + len(self._open)
+        ties = known.first.extended(count) if known else Ties.none(count)
+        self._mark_new(ties, known.contents if known else 0)
+        first = ties.copy()
+        kept, orphans = self._settle(ties, self._settled, self._open)
+        while len(orphans):
+            self._mark(ties, kept, orphans)
+            kept, orphans = self._settle(ties, kept, orphans)
+        return first, ties
 
-    def mark(self, method: Method, order: NDArray[np.int64], settled: int) -> Any:
-        """Run one method over contents by number."""
-        texts = self._text_access() if method.deduper.consumes == "text" else None
-        return method.deduper.mark(
-            self._sketch(method), order, settled=settled, texts=texts, options=self._options, progress=self._workspace.progress
-        )
+    def _mark_new(self, ties: Ties, known: int) -> None:
+        """The first round: mark contents from number `known` on; the ties of those before it are given."""
+        old, fresh = self._open[self._open < known], self._open[self._open >= known]
+        for number, method in enumerate(self._near):
+            if not len(fresh):
+                return
+            tied = ties.keeper[old] >= 0
+            standing = old[~tied | (ties.method[old] > number)]
+            fallen = old[tied & (ties.method[old] == number)]
+            lead = np.r_[self._settled, standing]
+            fresh = self._follow(ties, method, fresh, fallen)
+            fresh = self._ask(ties, number, lead, fresh)
 
-    def _text_access(self) -> ContentTexts:
-        if self._texts is None:
-            self._texts = ContentTexts(self._workspace, self._contents.representative_ids, self._workspace.memory_bytes // 4)
-        return self._texts
+    def _follow(self, ties: Ties, method: Method, fresh: NDArray[np.int64], fallen: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Tie those that equal a fallen one to its keeper, where the method has it so; returns the others."""
+        if not method.deduper.equals_share_fate or not len(fallen):
+            return fresh
+        sketches = self._materials.sketches(method)
+        leader = equal_rows(sketches, fresh, fallen)
+        follows = leader >= 0
+        follower, leader = fresh[follows], leader[follows]
+        ties.keeper[follower], ties.similarity[follower] = ties.keeper[leader], ties.similarity[leader]
+        ties.method[follower] = ties.method[leader]
+        self.compared += len(follower)
+        return fresh[~follows]
 
-    def _sketch(self, method: Method) -> NDArray[Any]:
-        if method.name not in self._sketches:
-            self._sketches[method.name] = (
-                self._sketch_texts(method) if method.deduper.consumes == "text" else self._load_vectors(method)
-            )
-        return self._sketches[method.name]
+    def _mark(self, ties: Ties, kept: NDArray[np.int64], candidates: NDArray[np.int64]) -> None:
+        """A later round: let each method mark what those before it left, against what is kept."""
+        ties.keeper[candidates] = -1
+        for number in range(len(self._near)):
+            candidates = self._ask(ties, number, kept, candidates)
 
-    def _sketch_texts(self, method: Method) -> NDArray[Any]:
-        texts = self._text_access()
-        progress = self._workspace.progress
-        progress.start(f"{method.name}: reading", total=len(texts), unit="texts")
-        pieces = []
-        for chunk in texts.chunks:
-            pieces.append(method.deduper.sketch(chunk, threads=self._options.threads))
-            progress.advance(len(chunk))
-        progress.finish()
-        return np.concatenate(pieces)
+    def _ask(self, ties: Ties, number: int, kept: NDArray[np.int64], candidates: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Let one method mark candidates against what is kept and each other; returns those that it left."""
+        if not len(candidates):
+            return candidates
+        method = self._near[number]
+        marks = self._materials.mark(method, np.r_[kept, candidates], len(kept))
+        self.compared += marks.compared
+        self.notes.update(dict.fromkeys(f"{method.name}: {note}" for note in marks.notes))
+        hit = candidates[marks.stands_for[candidates] >= 0]
+        ties.keeper[hit] = marks.stands_for[hit]
+        ties.similarity[hit] = marks.similarity[hit]
+        ties.method[hit] = number
+        return candidates[marks.stands_for[candidates] < 0]
 
-    def _load_vectors(self, method: Method) -> NDArray[Any]:
-        assert method.slug is not None
-        ids, matrix = vectors.load(
-            self._workspace.catalog,
-            method.slug,
-            sample_ids=self._contents.representative_ids,
-            memory_bytes=self._workspace.memory_bytes // 2,
-            spill=self._workspace.folder("indexes", "spill"),
-        )
-        assert np.array_equal(ids, self._contents.representative_ids)
-        return matrix
+    def _settle(
+        self, ties: Ties, kept: NDArray[np.int64], judged: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Keep those of `judged` that are not tied; returns all that are kept, and those tied to one that is not."""
+        tied = ties.keeper[judged] >= 0
+        kept = np.r_[kept, judged[~tied]]
+        is_kept = np.zeros(len(ties.keeper), dtype=bool)
+        is_kept[kept] = True
+        return kept, judged[tied][~is_kept[ties.keeper[judged[tied]]]]
 
 
-def _as_judgement(
-    contents: Contents, methods: Sequence[Method], near: Sequence[Method], ties: _Ties, compared: int, notes: tuple[str, ...]
-) -> Judgement:
+def equal_rows(array: NDArray[Any], left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.int64]:
+    """For each of the rows `left` (l,) of an array (n, width), one of the rows `right` (r,) that holds the same bytes, or -1."""
+    ours, theirs = _hashes(array, left), _hashes(array, right)
+    order = np.argsort(theirs, kind="stable")
+    at = np.minimum(np.searchsorted(theirs[order], ours), len(order) - 1)
+    found = np.full(len(left), -1, np.int64)
+    for row in np.flatnonzero(theirs[order[at]] == ours):
+        wanted = array[left[row]].tobytes()
+        place = int(at[row])
+        while place < len(order) and theirs[order[place]] == ours[row]:
+            if array[right[order[place]]].tobytes() == wanted:
+                found[row] = right[order[place]]
+                break
+            place += 1
+    return found
+
+
+def _hashes(array: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """(r,) a 64-bit hash of the bytes of each row: the sum of its words, each times an odd number of its own."""
+    row_bytes = array.shape[1] * array.dtype.itemsize
+    word = np.uint32 if row_bytes % 4 == 0 else np.uint8
+    words = row_bytes // np.dtype(word).itemsize
+    factors = np.random.default_rng(0).integers(0, 2**63, words, np.uint64) * np.uint64(2) + np.uint64(1)
+    out = np.empty(len(rows), np.uint64)
+    for start in range(0, len(rows), HASH_ROWS):
+        block = np.ascontiguousarray(array[rows[start : start + HASH_ROWS]]).view(word)
+        out[start : start + HASH_ROWS] = block.astype(np.uint64) @ factors
+    return out
+
+
+def _as_judgement(contents: Contents, methods: Sequence[Method], near: Sequence[Method], ties: Ties, work: _Work) -> Judgement:
     keeper_row = contents.keepers()
     judged = ~contents.foreign & ~contents.pinned & ~contents.banned
     content = contents.content
@@ -177,20 +252,21 @@ def _as_judgement(
     rows = np.flatnonzero(dropped_near | dropped_equal)
     equal = dropped_equal[rows]
     keeper = np.where(equal, keeper_row[content[rows]], keeper_row[np.maximum(ties.keeper[content[rows]], 0)])
-    equal_method = next((m for m in methods if m.deduper.consumes == "hash"), methods[0])
-    chosen = [equal_method if e else near[ties.method[c]] for e, c in zip(equal, content[rows], strict=True)]
-    recorded = {method.name: json.dumps(method.recorded, sort_keys=True) for method in methods}
+    by_equality = next((m for m in methods if m.deduper.consumes == "hash"), methods[0])
+    known = [*near, by_equality]
+    chosen = pa.array(np.where(equal, len(near), ties.method[content[rows]]), pa.int32())  # places in `known`
+    reason = pa.array(np.where(is_copy[rows], len(near), chosen), pa.int32())
+    names = pa.array([m.name for m in known], pa.string())
     drops = pa.table(
         {
             "sample_id": contents.sample_id[rows],
             "keeper_id": contents.sample_id[keeper],
-            "reason": pa.array(
-                [equal_method.name if c else m.name for c, m in zip(is_copy[rows], chosen, strict=True)], pa.string()
-            ),
-            "method": pa.array([m.name for m in chosen], pa.string()),
+            "reason": names.take(reason),
+            "method": names.take(chosen),
             "similarity": np.where(equal, 1.0, ties.similarity[content[rows]]),
-            "threshold": pa.array([m.deduper.threshold for m in chosen], pa.float64()),
-            "settings": pa.array([recorded[m.name] for m in chosen], pa.string()),
+            "threshold": pa.array([m.deduper.threshold for m in known], pa.float64()).take(chosen),
+            "settings": pa.array([json.dumps(m.recorded, sort_keys=True) for m in known], pa.string()).take(chosen),
         }
     )
-    return Judgement(drops, int((~contents.foreign).sum()), int(contents.banned.sum()), compared, notes)
+    own, banned = int((~contents.foreign).sum()), int(contents.banned.sum())
+    return Judgement(drops, own, banned, work.compared, work.taken_over, work.notes)

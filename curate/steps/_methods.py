@@ -30,6 +30,12 @@ class Method:
         """What the evidence must say so that its similarity can be measured again."""
         return {**self.deduper.settings, **({"slug": self.slug} if self.slug else {})}
 
+    @property
+    def exact_up_to(self) -> int | None:
+        """Beyond so many rows what the method says of a row depends on those after it too; None where it never does."""
+        limit = self.deduper.settings.get("exact_up_to")
+        return None if limit is None else int(limit)
+
 
 def choose_methods(
     workspace: Workspace,
