@@ -188,6 +188,24 @@ def members(catalog: Catalog, split: Split) -> pa.Table:
     return catalog.table("SELECT sample_id, part, group_key FROM split_members WHERE split_id = ?", [split.split_id])
 
 
+def holds(catalog: Catalog, what: Resolved, sample_id: int) -> bool:
+    """Whether a set has a real sample, or one of equal content; a frozen part its members, a dataset what it keeps."""
+    content = "SELECT content_hash FROM real_samples WHERE sample_id = ?"
+    if what.split is None:
+        found = catalog.scalar(
+            f"""SELECT count(*) FROM real_samples s LEFT JOIN current_verdicts v USING (sample_id)
+                WHERE s.dataset_id = ? AND s.content_hash = ({content}) AND v.action IS DISTINCT FROM 'drop'""",
+            [what.dataset.dataset_id, sample_id],
+        )
+    else:
+        found = catalog.scalar(
+            f"""SELECT count(*) FROM split_members m JOIN real_samples s USING (sample_id)
+                WHERE m.split_id = ? AND (? IS NULL OR m.part = ?) AND s.content_hash = ({content})""",
+            [what.split.split_id, what.part, what.part, sample_id],
+        )
+    return bool(found)
+
+
 def dropped_since(catalog: Catalog, split: Split) -> int:
     """How many members were dropped after the split was frozen; they stay members."""
     return int(

@@ -113,6 +113,12 @@ def register(catalog: Catalog, row: EmbedderRow, *, replace: bool = False) -> in
     return deleted
 
 
+def made_since(catalog: Catalog, slug: str, run_id: int) -> bool:
+    """Whether an embedder's vectors were deleted and made anew after a run ended."""
+    statement = "SELECT e.created_at > r.ended_at FROM embedders e, runs r WHERE e.slug = ? AND r.run_id = ?"
+    return bool(catalog.scalar(statement, [slug, run_id]))
+
+
 def set_threshold(catalog: Catalog, slug: str, threshold: float | None) -> None:
     """Make a cosine the one at which dedupe takes this embedder's vectors for near-duplicates unless told otherwise."""
     catalog.execute("UPDATE embedders SET threshold = ? WHERE slug = ?", [threshold, slug])

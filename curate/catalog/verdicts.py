@@ -105,6 +105,16 @@ def would_decide(catalog: Catalog, dataset_id: int, modality: str, drops: pa.Tab
     return drops.num_rows - kept_down, kept_down, before - kept_down
 
 
+def standing(catalog: Catalog, dataset_id: int, modality: str) -> pa.Table:
+    """What dedupe has dropped in a dataset, and by which evidence: sample_id, keeper_id, method, similarity; in id order."""
+    return catalog.table(
+        """SELECT v.sample_id, e.keeper_id, e.method, e.similarity
+           FROM current_verdicts v JOIN duplicates e USING (duplicate_id) JOIN real_samples s ON s.sample_id = v.sample_id
+           WHERE v.action = 'drop' AND v.reason <> 'user' AND s.dataset_id = ? AND s.modality = ? ORDER BY v.sample_id""",
+        [dataset_id, modality],
+    )
+
+
 def count_relabelled(catalog: Catalog, drops: pa.Table) -> int:
     """Of drops, count those whose label is another than that of the real sample that stands for them."""
     with catalog.given(drops=drops):

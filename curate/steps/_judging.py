@@ -89,6 +89,29 @@ def judge_contents(
     return _as_judgement(contents, methods, near, final, work)
 
 
+def judge_with(materials: Materials, contents: Contents, methods: Sequence[Method]) -> Judgement:
+    """Judge all anew, with materials that are there already; see `judge_contents`."""
+    near = [method for method in methods if method.deduper.consumes != "hash"]
+    judging = _Rounds(materials, contents, near)
+    _, final = judging.run(None)
+    return _as_judgement(contents, methods, near, final, _Work(judging.compared, 0, tuple(judging.notes)))
+
+
+def judge_again(
+    materials: Materials, contents: Contents, methods: Sequence[Method], ties: Ties, again: NDArray[np.bool_]
+) -> Judgement:
+    """Judge some contents again, against all that stand and each other; the others stay as they are.
+
+    Args:
+        ties: of all contents; what is not tied and not judged again stands.
+        again: (u,) which contents.
+    """
+    near = [method for method in methods if method.deduper.consumes != "hash"]
+    judging = _Rounds(materials, contents, near)
+    final = judging.run_again(ties, again)
+    return _as_judgement(contents, methods, near, final, _Work(judging.compared, 0, tuple(judging.notes)))
+
+
 @dataclass(frozen=True, slots=True)
 class _Work:
     compared: int
@@ -153,6 +176,17 @@ class _Rounds:
             kept, orphans = self._settle(ties, kept, orphans)
         return first, ties
 
+    def run_again(self, ties: Ties, again: NDArray[np.bool_]) -> Ties:
+        """Judge some contents again; returns the ties of all."""
+        ties = ties.copy()
+        ties.keeper[again] = -1
+        kept = np.r_[self._settled, self._open[(ties.keeper[self._open] < 0) & ~again[self._open]]]
+        orphans = self._open[again[self._open]]
+        while len(orphans):
+            self._mark(ties, kept, orphans)
+            kept, orphans = self._settle(ties, kept, orphans)
+        return ties
+
     def _mark_new(self, ties: Ties, known: int) -> None:
         """The first round: mark contents from number `known` on; the ties of those before it are given."""
         old, fresh = self._open[self._open < known], self._open[self._open >= known]
@@ -211,7 +245,7 @@ class _Rounds:
 
 
 def equal_rows(array: NDArray[Any], left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.int64]:
-    """For each of the rows `left` (l,) of an array (n, width), one of the rows `right` (r,) that holds the same bytes, or -1."""
+    """Find for each of the rows `left` (l,) of an array one of the rows `right` (r,) that holds the same bytes, or -1."""
     ours, theirs = _hashes(array, left), _hashes(array, right)
     order = np.argsort(theirs, kind="stable")
     at = np.minimum(np.searchsorted(theirs[order], ours), len(order) - 1)
