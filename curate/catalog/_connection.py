@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _LOCK_POLL_S = 0.1
 _CLOCK_SLACK_S = 2.0
+LEAST_MEMORY = 128_000_000
+"""Bytes below which DuckDB cannot work."""
 
 
 class Catalog:
@@ -181,6 +183,16 @@ class Catalog:
         finally:
             for name in tables:
                 self.connection.unregister(name)
+
+    @contextmanager
+    def holding(self, memory_bytes: int) -> Iterator[None]:
+        """Let DuckDB hold no more than this while the block runs; it goes back to its own limit after."""
+        before = self.scalar("SELECT current_setting('memory_limit')")
+        self.execute(f"SET memory_limit = '{max(memory_bytes, LEAST_MEMORY) // 1_000_000}MB'")
+        try:
+            yield
+        finally:
+            self.execute(f"SET memory_limit = '{before}'")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

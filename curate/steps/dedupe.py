@@ -15,10 +15,11 @@ import pyarrow.compute as pc
 from curate.catalog import datasets, samples, vectors, verdicts
 from curate.errors import InputError, NeedsConfirmation, SettingError
 from curate.steps._contents import distinct_contents
+from curate.steps._first_round import Memory
 from curate.steps._judging import Judgement, judge_contents
 from curate.steps._methods import Method, check_all_used, choose_methods
 from curate.steps.embed import embed
-from curate.workspace import Workspace
+from curate.workspace import Workspace, parse_bytes
 
 ALARM_DROPPED = 0.9  # of the samples
 ALARM_GROUP = 0.25  # of the samples, in one group of near-duplicates
@@ -36,7 +37,8 @@ class DedupeReport:
         newly_dropped, restored: how the verdicts changed.
         relabelled: dropped samples whose label is not that of the sample that stands for them: where labels contradict.
         thresholds: the least similarity by method.
-        compared: pairs verified by a true measure.
+        compared: pairs verified by a true measure, in this run.
+        taken_over: distinct contents of which an earlier run's first findings hold still.
     """
 
     run_id: int | None
@@ -53,6 +55,7 @@ class DedupeReport:
     thresholds: dict[str, float]
     measures: dict[str, str]
     compared: int
+    taken_over: int
     keep: str
     against: str | None
     dry_run: bool
@@ -70,6 +73,7 @@ def dedupe(
     keep: str = "first",
     embedder: str | None = None,
     settings: Mapping[str, Any] | None = None,
+    memory: str | None = None,
     dry_run: bool = False,
     yes: bool = False,
 ) -> DedupeReport:
@@ -78,6 +82,7 @@ def dedupe(
     The verdicts of the last dedupe are those that count: what an earlier one dropped and this one does not is
     restored. Samples that a user restored stay, and samples that a user dropped stay dropped together with what resembles them.
     Every dropped sample is tied to one that is kept and at least `threshold` similar to it, by the method's true measure.
+    What an earlier run with the same methods and settings found of old samples is taken over where new ones cannot change it.
 
     Args:
         methods: dedupers by name, applied together; by default exact, minhash and semantic for text, exact and perceptual
@@ -87,6 +92,7 @@ def dedupe(
         keep: "first", "longest" or "largest".
         embedder: whose vectors `semantic` compares; the workspace's text embedder by default. Missing vectors are made first.
         settings: of the methods, by name: {"ngram": 7, "invariant": "flip"}.
+        memory: what the comparing may hold, such as "2GB"; the workspace's limit by default. More goes to files.
         dry_run: report, and change nothing.
         yes: go on where more than 90 % would be dropped, or a quarter of the samples falls into one group.
 
@@ -96,66 +102,126 @@ def dedupe(
         NeedsConfirmation: see `yes`; nothing was changed.
     """
     started = time.monotonic()
-    catalog = workspace.catalog
-    home = datasets.find(catalog, dataset)
-    other = datasets.find(catalog, against) if against else None
+    memory_bytes = parse_bytes(memory) if memory else workspace.memory_bytes
+    home = datasets.find(workspace.catalog, dataset)
+    other = datasets.find(workspace.catalog, against) if against else None
     if other is not None and other.dataset_id == home.dataset_id:
         raise SettingError(f"--against names the dataset itself, {dataset!r}", hint="leave it out")
-    modalities = samples.modalities(catalog, home.dataset_id)
-    if not modalities:
-        raise InputError(f"{dataset} has no samples", hint=f"curate ingest PATH --dataset {dataset}")
-    plan = {
-        modality: choose_methods(workspace, methods, modality, threshold=threshold, settings=settings or {}, embedder=embedder)
-        for modality in modalities
-    }
-    check_all_used(plan, methods, threshold, settings or {})
+    plan = _plan(workspace, home, methods, threshold, settings or {}, embedder)
     notes = _embed_missing(workspace, [d for d in (dataset, against) if d], plan)
-
-    def judge_all() -> dict[str, Judgement]:
-        judged = {}
-        for modality, chosen in plan.items():
-            own = verdicts.rows_to_judge(catalog, home.dataset_id, modality)
-            theirs = verdicts.rows_to_judge(catalog, other.dataset_id, modality) if other else None
-            judged[modality] = judge_contents(workspace, distinct_contents(own, theirs, keep), chosen, modality)
-            notes.extend(judged[modality].notes)
-        return judged
-
-    def report(run_id: int | None, judged: dict[str, Judgement], changes: list[tuple[int, int, int]]) -> DedupeReport:
-        return DedupeReport(
-            run_id=run_id,
-            dataset=dataset,
-            **_counts(judged),
-            newly_dropped=sum(change[0] for change in changes),
-            restored=sum(change[2] for change in changes),
-            relabelled=sum(verdicts.count_relabelled(catalog, j.drops) for j in judged.values()),
-            thresholds={m.name: m.deduper.threshold for chosen in plan.values() for m in chosen},
-            measures={m.name: m.deduper.measure for chosen in plan.values() for m in chosen},
-            keep=keep,
-            against=against,
-            dry_run=run_id is None,
-            seconds=round(time.monotonic() - started, 3),
-            notes=tuple(dict.fromkeys(notes)),
-        )
-
+    job = _Job(workspace, home, other, plan, keep, memory_bytes)
     if dry_run:
-        judged = judge_all()
-        return report(None, judged, [verdicts.would_decide(catalog, home.dataset_id, m, j.drops) for m, j in judged.items()])
-    asked = {
-        "methods": {modality: {m.name: m.recorded for m in chosen} for modality, chosen in plan.items()},
-        "keep": keep,
-        "against": against,
-    }
-    with workspace.run("dedupe", dataset=dataset, settings=asked) as run:
-        judged = judge_all()
+        judged = job.judge()
+        return job.report(None, judged, job.would_change(judged), started, notes)
+    with workspace.run("dedupe", dataset=dataset, settings=job.asked()) as run:
+        judged = job.judge()
         if not yes:
             _stop_if_alarming(workspace, judged)
-        with catalog.transaction():
-            changes = [verdicts.decide(catalog, run.run_id, home.dataset_id, m, j.drops) for m, j in judged.items()]
-            done = report(run.run_id, judged, changes)
+        with workspace.catalog.transaction():
+            done = job.report(run.run_id, judged, job.change(run.run_id, judged), started, notes)
             run.commit_counts(
                 {"samples": done.samples, "kept": done.kept, "dropped": done.dropped, "by_method": done.by_method}
             )
     return done
+
+
+def _plan(
+    workspace: Workspace,
+    home: datasets.Dataset,
+    methods: Sequence[str],
+    threshold: float | Mapping[str, float] | None,
+    settings: Mapping[str, Any],
+    embedder: str | None,
+) -> dict[str, list[Method]]:
+    """The methods for each modality of a dataset."""
+    modalities = samples.modalities(workspace.catalog, home.dataset_id)
+    if not modalities:
+        raise InputError(f"{home.name} has no samples", hint=f"curate ingest PATH --dataset {home.name}")
+    plan = {
+        modality: choose_methods(workspace, methods, modality, threshold=threshold, settings=settings, embedder=embedder)
+        for modality in modalities
+    }
+    check_all_used(plan, methods, threshold, settings)
+    return plan
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One dataset, perhaps another that it is compared with, and the methods by modality."""
+
+    workspace: Workspace
+    home: datasets.Dataset
+    other: datasets.Dataset | None
+    plan: Mapping[str, Sequence[Method]]
+    keep: str
+    memory_bytes: int
+
+    def asked(self) -> dict[str, Any]:
+        """What the run records."""
+        chosen = {modality: {m.name: m.recorded for m in chosen} for modality, chosen in self.plan.items()}
+        return {"methods": chosen, "keep": self.keep, "against": self.other.name if self.other else None}
+
+    def judge(self) -> dict[str, Judgement]:
+        """Judge every modality."""
+        with self.workspace.catalog.holding(self.memory_bytes // 2):
+            return {modality: self._judge(modality, chosen) for modality, chosen in self.plan.items()}
+
+    def _judge(self, modality: str, chosen: Sequence[Method]) -> Judgement:
+        catalog = self.workspace.catalog
+        own = verdicts.rows_to_judge(catalog, self.home.dataset_id, modality)
+        theirs = verdicts.rows_to_judge(catalog, self.other.dataset_id, modality) if self.other else None
+        contents = distinct_contents(own, theirs, self.keep)
+        return judge_contents(
+            self.workspace, contents, chosen, modality, memory=self._memory(modality, chosen), memory_bytes=self.memory_bytes
+        )
+
+    def _memory(self, modality: str, chosen: Sequence[Method]) -> Memory:
+        """Where the judgement of the same samples by the same rules is kept."""
+        prints = {row.slug: row.fingerprint for row in vectors.embedders(self.workspace.catalog)}
+        rules = [(m.name, m.recorded, prints[m.slug] if m.slug else None) for m in chosen]
+        about = {
+            "dataset": self.home.dataset_id,
+            "against": self.other.dataset_id if self.other else None,
+            "modality": modality,
+            "rules": rules,
+        }
+        return Memory(self.workspace.root / "indexes" / "judged", about, writable=not self.workspace.read_only)
+
+    def change(self, run_id: int, judged: Mapping[str, Judgement]) -> list[tuple[int, int, int]]:
+        """Write the verdicts that differ; see `verdicts.decide`."""
+        catalog = self.workspace.catalog
+        return [verdicts.decide(catalog, run_id, self.home.dataset_id, m, j.drops) for m, j in judged.items()]
+
+    def would_change(self, judged: Mapping[str, Judgement]) -> list[tuple[int, int, int]]:
+        """What `change` would write."""
+        catalog = self.workspace.catalog
+        return [verdicts.would_decide(catalog, self.home.dataset_id, m, j.drops) for m, j in judged.items()]
+
+    def report(
+        self,
+        run_id: int | None,
+        judged: Mapping[str, Judgement],
+        changes: Sequence[tuple[int, int, int]],
+        started: float,
+        notes: Sequence[str],
+    ) -> DedupeReport:
+        """Everything that the report says; `started` is the monotonic clock's."""
+        methods = [m for chosen in self.plan.values() for m in chosen]
+        return DedupeReport(
+            run_id=run_id,
+            dataset=self.home.name,
+            **_counts(judged),
+            newly_dropped=sum(change[0] for change in changes),
+            restored=sum(change[2] for change in changes),
+            relabelled=sum(verdicts.count_relabelled(self.workspace.catalog, j.drops) for j in judged.values()),
+            thresholds={m.name: m.deduper.threshold for m in methods},
+            measures={m.name: m.deduper.measure for m in methods},
+            keep=self.keep,
+            against=self.other.name if self.other else None,
+            dry_run=run_id is None,
+            seconds=round(time.monotonic() - started, 3),
+            notes=tuple(dict.fromkeys([*notes, *(note for j in judged.values() for note in j.notes)])),
+        )
 
 
 def _embed_missing(workspace: Workspace, names: Sequence[str], plan: Mapping[str, Sequence[Method]]) -> list[str]:
@@ -193,6 +259,7 @@ def _counts(judged: Mapping[str, Judgement]) -> dict[str, Any]:
         "largest_group": int(sizes.max()) + 1 if len(sizes) else 0,
         "by_method": dict(by_method),
         "compared": sum(j.compared for j in judged.values()),
+        "taken_over": sum(j.taken_over for j in judged.values()),
     }
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from curate.dedupers import Marks
 from curate.steps._contents import Contents, distinct_contents
+from curate.steps._first_round import Memory
 from curate.steps._judging import Judgement, judge_contents
 from curate.steps._methods import Method
 from curate.steps.ingest import ingest
@@ -269,3 +270,147 @@ def test_a_long_chain_of_orphans_is_settled_link_by_link(numbers: Workspace):
     judged = judge_contents(numbers, contents, methods, "text")
     check(contents, methods, judged)
     assert 1 not in judged.drops["sample_id"].to_pylist()
+
+
+# ── incremental ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class KindsDeduper(NumbersDeduper):
+    """Number n is of kind n % kinds, equal kinds have equal sketches, and a row of a kind shares the fate of the first."""
+
+    equals_share_fate: ClassVar[bool] = True
+
+    def __init__(self, alike: np.ndarray, *, nearest: bool, kinds: int) -> None:
+        super().__init__(alike, nearest=nearest)
+        self.kinds = kinds
+
+    def sketch(self, texts: pa.LargeStringArray, *, threads: int = 0) -> np.ndarray:
+        return super().sketch(texts) % self.kinds
+
+    def mark(self, sketches, order, *, settled=0, texts=None, options=None, progress=None) -> Marks:
+        stands_for, similarity = np.full(len(sketches), -1, np.int64), np.ones(len(sketches), np.float32)
+        kept = [int(row) for row in order[:settled]]
+        fate = {int(sketches[row, 0]): (row, 1.0) for row in reversed(kept)}
+        for row in order[settled:].tolist():
+            kind = int(sketches[row, 0])
+            if kind in fate:
+                stands_for[row], similarity[row] = fate[kind]
+                continue
+            ties = []
+            for place, other in enumerate(kept):
+                found = float(self.alike[kind, sketches[other, 0]])
+                if found >= THRESHOLD:
+                    ties.append((-found if self.nearest else 0, place, other, found))
+            if ties:
+                _, _, stands_for[row], similarity[row] = min(ties)
+                fate[kind] = int(stands_for[row]), float(similarity[row])
+            else:
+                kept.append(row)
+                fate[kind] = row, 1.0
+        return Marks(stands_for, similarity, len(order))
+
+
+class RoughDeduper(NumbersDeduper):
+    """Misses pairs, and others for every number of rows, where there are more rows than it promises to compare exactly."""
+
+    def __init__(self, alike: np.ndarray, *, nearest: bool, limit: int) -> None:
+        super().__init__(alike, nearest=nearest)
+        self.settings["exact_up_to"] = limit
+
+    def mark(self, sketches, order, **options: Any) -> Marks:
+        whole = self.alike
+        if len(order) > self.settings["exact_up_to"]:
+            self.alike = np.where((np.add.outer(np.arange(ROWS), np.arange(ROWS)) + len(order)) % 3 == 0, 0.0, whole)
+        try:
+            return super().mark(sketches, order, **options)
+        finally:
+            self.alike = whole
+
+
+@st.composite
+def near_methods(draw):
+    """One to three methods of every temper."""
+    methods = []
+    for n, matrix in enumerate(draw(st.lists(similarity_matrices(), min_size=1, max_size=3))):
+        nearest = draw(st.booleans())
+        kind = draw(st.sampled_from(["plain", "plain", "kinds", "rough"]))
+        if kind == "kinds":
+            deduper = KindsDeduper(matrix, nearest=nearest, kinds=draw(st.integers(3, ROWS)))
+        elif kind == "rough":
+            deduper = RoughDeduper(matrix, nearest=nearest, limit=draw(st.integers(2, ROWS)))
+        else:
+            deduper = NumbersDeduper(matrix, nearest=nearest)
+        methods.append(Method(f"m{n}", deduper))
+    return methods
+
+
+@st.composite
+def growing(draw):
+    """The rows of a dataset, and perhaps of another, as they are after each of some ingests."""
+    own, other = draw(rows_tables())
+    if draw(st.integers(0, 3)):  # mostly the new rows are the dataset's own and nobody has spoken of them
+        own = pa.concat_tables([own, table_of([]) if other is None else other]).sort_by("sample_id")
+        other = None
+        if draw(st.booleans()):
+            plain = pa.array([None] * own.num_rows, pa.string())
+            own = own.set_column(4, "action", plain).set_column(5, "reason", plain)
+    last = max(t["sample_id"].to_pylist()[-1] for t in (own, other) if t is not None and t.num_rows)
+    cuts = sorted({*draw(st.lists(st.integers(1, last), min_size=1, max_size=2)), last})
+    return [tuple(t and t.slice(0, sum(i <= cut for i in t["sample_id"].to_pylist())) for t in (own, other)) for cut in cuts]
+
+
+@given(growing(), near_methods(), st.sampled_from(["first", "first", "first", "longest"]))
+@settings(deadline=None, max_examples=150)
+def test_what_is_taken_over_is_what_judging_anew_would_find(numbers, tmp_path_factory, grown, methods, keep):
+    memory = Memory(tmp_path_factory.mktemp("judged"), {})
+    for own, other in grown:
+        contents = distinct_contents(own, other, keep)
+        anew = judge_contents(numbers, contents, methods, "text")
+        assert judge_contents(numbers, contents, methods, "text", memory=memory).drops.equals(anew.drops)
+        again = judge_contents(numbers, contents, methods, "text", memory=memory)
+        assert again.drops.equals(anew.drops) and again.compared == 0
+        assert again.taken_over == len(contents.first_row)
+
+
+def test_new_contents_alone_are_compared_and_the_report_says_so(numbers, tmp_path):
+    rows = [{"sample_id": n, "content_hash": f"{n:064x}", "size_bytes": 1, "length": 1} for n in range(1, 13)]
+    alike = np.eye(ROWS)
+    alike[11, 3] = alike[3, 11] = 0.9
+    methods, memory = methods_of([alike], exact=True, nearest=True), Memory(tmp_path, {})
+    first = judge_contents(numbers, distinct_contents(table_of(rows[:10]), None, "first"), methods, "text", memory=memory)
+    assert (first.compared, first.taken_over, first.drops.num_rows) == (45, 0, 0)
+    grown = distinct_contents(table_of(rows), None, "first")
+    second = judge_contents(numbers, grown, methods, "text", memory=memory)
+    assert (second.compared, second.taken_over) == (10 + 11, 10)
+    assert [(d["sample_id"], d["keeper_id"]) for d in second.drops.to_pylist()] == [(12, 4)]
+    assert any("10 of 12 distinct texts" in note and "2 new ones" in note for note in second.notes)
+
+
+@pytest.mark.parametrize("change", ["pinned", "banned", "vanished", "longest", "before"])
+def test_what_moves_the_old_ones_is_judged_anew_and_said(numbers, tmp_path, change):
+    rows = [{"sample_id": n, "content_hash": f"{n:064x}", "size_bytes": 1, "length": n} for n in range(1, 11)]
+    methods, memory = methods_of([np.eye(ROWS)], exact=True, nearest=True), Memory(tmp_path, {})
+    judge_contents(numbers, distinct_contents(table_of(rows[1:8]), None, "first"), methods, "text", memory=memory)
+    spoken = {"pinned": ("restore", "user"), "banned": ("drop", "user")}.get(change, (None, None))
+    rows[3] |= dict(zip(("action", "reason"), spoken, strict=True))
+    now = {"vanished": rows[2:8], "before": rows}.get(change, rows[1:])
+    grown = distinct_contents(table_of(now), None, "longest" if change == "longest" else "first")
+    judged = judge_contents(numbers, grown, methods, "text", memory=memory)
+    assert judged.taken_over == 0 and any("judged anew" in note for note in judged.notes)
+
+
+def test_a_damaged_memory_is_no_memory(numbers, tmp_path):
+    rows = [{"sample_id": n, "content_hash": f"{n:064x}", "size_bytes": 1, "length": 1} for n in range(1, 11)]
+    alike = np.full((ROWS, ROWS), 0.25) + np.eye(ROWS)
+    alike[2, 5] = alike[5, 2] = 0.9
+    contents = distinct_contents(table_of(rows), None, "first")
+    methods, memory = methods_of([alike], exact=True, nearest=True), Memory(tmp_path, {})
+    anew = judge_contents(numbers, contents, methods, "text", memory=memory)
+    (file,) = tmp_path.iterdir()
+    whole = file.read_bytes()
+    for damaged in (b"", whole[:-1], whole[:40], b"{}\n", whole[:-3] + bytes([whole[-3] ^ 1]) + whole[-2:]):
+        file.write_bytes(damaged)
+        judged = judge_contents(numbers, contents, methods, "text", memory=memory)
+        assert judged.taken_over == 0 and judged.drops.equals(anew.drops) and file.read_bytes() == whole
+    other = Memory(tmp_path, {"threshold": 0.7})
+    assert judge_contents(numbers, contents, methods, "text", memory=other).taken_over == 0
