@@ -414,3 +414,35 @@ def test_a_damaged_memory_is_no_memory(numbers, tmp_path):
         assert judged.taken_over == 0 and judged.drops.equals(anew.drops) and file.read_bytes() == whole
     other = Memory(tmp_path, {"threshold": 0.7})
     assert judge_contents(numbers, contents, methods, "text", memory=other).taken_over == 0
+
+
+def judged_in_two(numbers: Workspace, folder: Path, ids: list[int], cut: int, method: Method) -> Judgement:
+    """Judge the first `cut` samples, then all of them; the text of sample n is n - 1."""
+    rows = [{"sample_id": n, "content_hash": f"{n:064x}", "size_bytes": 1, "length": 1} for n in ids]
+    memory = Memory(folder, {})
+    for count in (cut, len(rows)):
+        contents = distinct_contents(table_of(rows[:count]), None, "first")
+        judged = judge_contents(numbers, contents, [method], "text", memory=memory)
+    assert judged.drops.equals(judge_contents(numbers, contents, [method], "text").drops)
+    return judged
+
+
+def test_a_new_equal_of_a_fallen_content_follows_it_where_equals_share_their_fate(numbers, tmp_path):
+    """2 ~ 1, then 3 is kept and more like 2; 6, of the same kind as 2, stands behind 1 all the same."""
+    alike = np.full((ROWS, ROWS), 0.25) + 0.75 * np.eye(ROWS)
+    alike[1, 0] = alike[0, 1] = 0.6
+    alike[1, 2] = alike[2, 1] = 0.9
+    method = Method("m0", KindsDeduper(alike, nearest=True, kinds=4))
+    judged = judged_in_two(numbers, tmp_path, [1, 2, 3, 6], 3, method)
+    assert judged.taken_over == 3
+    assert [(d["sample_id"], d["keeper_id"]) for d in judged.drops.to_pylist()] == [(2, 1), (6, 1)]
+
+
+def test_what_is_compared_roughly_is_judged_anew(numbers, tmp_path):
+    """1 and 2 are alike, which the method sees among three rows and overlooks among five."""
+    alike = np.full((ROWS, ROWS), 0.25) + 0.75 * np.eye(ROWS)
+    alike[1, 0] = alike[0, 1] = 0.9
+    method = Method("m0", RoughDeduper(alike, nearest=True, limit=3))
+    judged = judged_in_two(numbers, tmp_path, [1, 2, 3, 4, 5], 3, method)
+    assert judged.taken_over == 0 and judged.drops.num_rows == 0
+    assert any("in cells" in note for note in judged.notes)
