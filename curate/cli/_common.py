@@ -32,12 +32,14 @@ _DEBUG = "CURATE_DEBUG"
 
 
 @contextmanager
-def opened(folder: Path | None, *, read_only: bool = False, wait: float = 0.0) -> Iterator[Workspace]:
-    """Open the workspace with a progress display that suits the terminal."""
+def opened(folder: Path | None, *, read_only: bool = False, detached: bool = False, wait: float = 0.0) -> Iterator[Workspace]:
+    """Open the workspace with a progress display that suits the terminal; a detached one shows none."""
     from curate.cli._progress import make_progress
+    from curate.records import SILENT
     from curate.workspace import open_workspace
 
-    with open_workspace(folder, read_only=read_only, wait_s=wait, progress=make_progress()) as workspace:
+    progress = SILENT if detached else make_progress()
+    with open_workspace(folder, read_only=read_only, detached=detached, wait_s=wait, progress=progress) as workspace:
         yield workspace
 
 

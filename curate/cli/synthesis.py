@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -46,14 +49,16 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Train a generator; after a kill the same command goes on, and the workspace stays free for others meanwhile."""
+    from curate.generators import leads
     from curate.steps.train import train as step
 
-    with opened(workspace, wait=wait) as ws:
+    with opened(workspace, detached=not leads(), wait=wait) as ws:
         report = step(
             ws, family, spec, preset=preset, base=base, lora=lora, settings=dict(_pair(item) for item in set_ or ()), name=name,
             include_synthetic=include_synthetic, max_share=max_share, max_depth=max_depth, device=device,
         )  # fmt: skip
-    show(report, as_json, _describe_train)
+    if leads():
+        show(report, as_json, _describe_train)
 
 
 def generate(
@@ -122,6 +127,9 @@ def _pair(item: str) -> tuple[str, Any]:
         raise typer.BadParameter(f"NAME=VALUE, got {item!r}", param_hint="--set")
     if value in ("true", "false"):
         return name, value == "true"
+    if re.fullmatch(r"\[.*\]|\d+(,\d+)+", value):
+        with suppress(ValueError):
+            return name, json.loads(value if value[0] == "[" else f"[{value}]")
     for kind in (int, float):
         try:
             return name, kind(value)

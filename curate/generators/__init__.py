@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from curate.errors import InputError, SettingError
+from curate.generators._processes import launched, leads, meet, share_of_threads
 from curate.generators._settings import Preset, TrainSettings, configure
 from curate.plugins import load
 from curate.records import SILENT, Progress
@@ -47,7 +48,11 @@ __all__ = [
     "Preset",
     "TrainSettings",
     "configure",
+    "launched",
+    "leads",
     "load_model",
+    "meet",
+    "share_of_threads",
     "weights_file",
 ]
 
@@ -135,10 +140,12 @@ class Estimate:
     Attributes:
         seconds: expected wall-clock time of the whole training.
         how: one sentence: how many steps were timed, on what.
+        threads: the number of CPU threads that was fastest, of those that were tried; the one asked for, if one was.
     """
 
     seconds: float
     how: str
+    threads: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ fixed size, a power of two, on a number of threads that is a power of two, and b
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ import numpy as np
 import torch
 
 from curate.errors import SettingError
+from curate.generators._processes import leads
 
 ORDER, NOISE, NETWORK, VALIDATION = range(4)
 """Purposes of random streams, so that no two share one."""
@@ -106,16 +106,11 @@ def check_draw_settings(settings: dict[str, Any], known: dict[str, Any]) -> None
             raise SettingError(f"{name} must be a power of two, got {value!r}")
 
 
-def is_main_process() -> bool:
-    """Whether this is the process that writes, of those that `accelerate launch` started; alone it always is."""
-    return int(os.environ.get("RANK", "0")) == 0
-
-
 @contextmanager
 def first_writes() -> Iterator[bool]:
     """Give True to the process that writes; every process leaves only when that one has."""
     try:
-        yield is_main_process()
+        yield leads()
     finally:
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.barrier()

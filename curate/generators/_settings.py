@@ -88,12 +88,16 @@ def require(settings: object, name: str, holds: bool, what: str) -> None:
 
 
 def check_types(settings: Any) -> None:
-    """Raise SettingError where a dataclass's value is not of its field's type; JSON's lists stand for tuples."""
+    """Raise SettingError where a dataclass's value is not of its field's type.
+
+    JSON's lists stand for tuples, and one number for a tuple of it.
+    """
     hints = typing.get_type_hints(type(settings))
     for item in dataclasses.fields(settings):
         value = getattr(settings, item.name)
-        if isinstance(value, list):
-            value = tuple(value)
+        listed = typing.get_origin(hints[item.name]) is tuple
+        if isinstance(value, list) or (listed and isinstance(value, int)):
+            value = tuple(value) if isinstance(value, list) else (value,)
             object.__setattr__(settings, item.name, value)
         if not _fits(value, hints[item.name]):
             raise SettingError(f"{item.name} must be {_spell(hints[item.name])}, got {value!r}")

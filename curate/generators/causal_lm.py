@@ -31,12 +31,12 @@ from curate.generators._language import (
 )
 from curate.generators._loop import Batch, estimate
 from curate.generators._loop import train as run_training
+from curate.generators._processes import leads
 from curate.generators._repeatable import (
     NETWORK,
     check_draw_settings,
     draw_threads,
     environment,
-    is_main_process,
     pick_device,
     stream_seed,
 )
@@ -204,11 +204,11 @@ class CausalLanguage:
         report = dataclasses.replace(report, notes=(*task.notes, *report.notes), metrics=metrics)
         config = {"labels": list(task.labels), "block": task.block}
         outer: dict[str, Any] = {}
-        if is_main_process():
+        if leads():
             task.codec.save(folder)
         if self.settings.lora:
             config["base_sha256"] = base_digest(str(self.settings.base))
-            if is_main_process():
+            if leads():
                 save_adapter(task.network, folder)
         else:
             outer = json.loads(task.network.config.to_json_string(use_diff=False))

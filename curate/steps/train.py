@@ -7,7 +7,8 @@ import json
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -17,8 +18,20 @@ from curate import plugins
 from curate.catalog import models, splits
 from curate.catalog.models import ModelRow
 from curate.catalog.splits import Split
-from curate.errors import InputError, SettingError
-from curate.generators import Examples, FitOptions, FitReport, configure, weights_file
+from curate.errors import InputError, SettingError, WorkError
+from curate.generators import (
+    Estimate,
+    Examples,
+    FitOptions,
+    FitReport,
+    Generator,
+    configure,
+    launched,
+    leads,
+    meet,
+    share_of_threads,
+    weights_file,
+)
 from curate.workspace import Workspace
 
 
@@ -92,6 +105,9 @@ def train(
     The workspace is free for others while the generator learns. A killed training goes on when the same command is
     given again, and the same command after a finished training returns that model.
 
+    Under `accelerate launch` every process calls this; those beside the first open the workspace `detached`, read the catalog
+    while the first one has let go of it, and write nothing.
+
     Args:
         family: a generator plug-in.
         spec: "DATASET/train" or "DATASET@SPLIT:2/train".
@@ -110,48 +126,127 @@ def train(
         WorkError: the loss is not finite any more.
     """
     started = time.monotonic()
-    what = splits.resolve(workspace.catalog, spec)
+    asked = _Asked(
+        family,
+        spec,
+        preset,
+        {**(settings or {}), **({"base": base} if base else {}), **({"lora": True} if lora else {})},
+        max_share if include_synthetic else None,
+        max_depth,
+    )
+    options = FitOptions(device=device, threads=_threads(workspace))
+    if not leads():
+        return _follow(workspace, asked, options, started)
+    plan = _plan(workspace, asked)
+    with workspace.run("train", dataset=plan.split.dataset, settings=plan.recorded) as run:
+        model = _model_row(workspace, plan, base, name, run.run_id)
+        with workspace.released():
+            meet(device)  # the others read the catalog now
+            meet(device)
+            learned = _learn(workspace, plan, model, options)
+        if model.checkpoint_hash is None:
+            with workspace.catalog.transaction():
+                models.finish(workspace.catalog, model.model_id, learned.checkpoint_hash, run.run_id, _curve(learned.fitted))
+                run.commit_counts({"samples": len(plan.material.train), "steps": learned.fitted.steps, "model": model.name})
+    return _report(run.run_id, plan, model, learned, started)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the caller wants to be trained."""
+
+    family: str
+    spec: str
+    preset: str | None
+    changes: Mapping[str, Any]
+    max_share: float | None
+    max_depth: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """A training before it begins: the generator, its material, and what identifies the two."""
+
+    family: str
+    preset: str
+    generator: Generator
+    split: Split
+    material: _Material
+    recorded: dict[str, Any]
+    identity: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Learned:
+    fitted: FitReport
+    estimate: Estimate | None
+    checkpoint_hash: str
+    folder: Path
+
+
+def _plan(workspace: Workspace, asked: _Asked) -> _Plan:
+    what = splits.resolve(workspace.catalog, asked.spec)
     if what.split is None or what.part != "train":
-        raise SettingError(f"a generator learns from a train part, and {spec!r} is none", hint=f"{what.dataset.name}/train")
-    kind = plugins.load("generators", family)
-    chosen = preset or next(iter(kind.presets))
+        raise SettingError(
+            f"a generator learns from a train part, and {asked.spec!r} is none", hint=f"{what.dataset.name}/train"
+        )
+    kind = plugins.load("generators", asked.family)
+    chosen = asked.preset or next(iter(kind.presets))
     if chosen not in kind.presets:
-        raise SettingError(f"{family} has no preset {chosen!r}", hint="one of: " + ", ".join(kind.presets))
-    changes = {**(settings or {}), **({"base": base} if base else {}), **({"lora": True} if lora else {})}
-    generator = kind(configure(kind.presets[chosen], changes))
-    material = _material(workspace, what.split, kind.modality, max_share if include_synthetic else None, max_depth)
-    identity = _digest([family, asdict(generator.settings), what.split.members_hash, material.digest])
-    asked = {
-        "family": family,
-        "spec": spec,
+        raise SettingError(f"{asked.family} has no preset {chosen!r}", hint="one of: " + ", ".join(kind.presets))
+    generator = kind(configure(kind.presets[chosen], asked.changes))
+    material = _material(workspace, what.split, kind.modality, asked.max_share, asked.max_depth)
+    identity = _digest([asked.family, asdict(generator.settings), what.split.members_hash, material.digest])
+    recorded = {
+        "family": asked.family,
+        "spec": asked.spec,
         "preset": chosen,
         "settings": asdict(generator.settings),
         "synthetic": material.synthetic,
     }
-    with workspace.run("train", dataset=what.dataset.name, settings=asked) as run:
-        model = _model_row(workspace, family, what.split, base, asked, identity, name, material.depth, run.run_id)
-        folder = workspace.folder("models", model.folder)
-        already = model.checkpoint_hash is not None
-        estimate = None
-        options = FitOptions(device=device, threads=workspace.threads)
-        with workspace.released():
-            if not already:
-                estimate = generator.estimate(material.train, options=options)
-                workspace.progress.note(f"about {_minutes(estimate.seconds)}: {estimate.how}")
-            fitted: FitReport = generator.fit(
-                material.train, material.validation, folder, options=options, progress=workspace.progress
-            )
-            checkpoint_hash = hashlib.sha256(weights_file(folder).read_bytes()).hexdigest()
-        if not already:
-            with workspace.catalog.transaction():
-                models.finish(workspace.catalog, model.model_id, checkpoint_hash, run.run_id, _curve(fitted))
-                run.commit_counts({"samples": len(material.train), "steps": fitted.steps, "model": model.name})
+    return _Plan(asked.family, chosen, generator, what.split, material, recorded, identity)
+
+
+def _follow(workspace: Workspace, asked: _Asked, options: FitOptions, started: float) -> TrainReport:
+    """Take part in the training that the first process of a launch has recorded."""
+    meet(options.device)
+    with workspace.reading():
+        plan = _plan(workspace, asked)
+        model = models.with_identity(workspace.catalog, plan.identity)
+    if model is None:
+        raise WorkError("the processes of this launch do not train the same: the first one recorded another training")
+    meet(options.device)
+    return _report(model.run_id, plan, model, _learn(workspace, plan, model, options), started)
+
+
+def _learn(workspace: Workspace, plan: _Plan, model: ModelRow, options: FitOptions) -> _Learned:
+    """Estimate and fit, without the catalog; every process of a launch comes here."""
+    folder = workspace.folder("models", model.folder)
+    estimate = None
+    if model.checkpoint_hash is None:
+        estimate = plan.generator.estimate(plan.material.train, options=options)
+        workspace.progress.note(f"about {_minutes(estimate.seconds)}: {estimate.how}")
+        options = replace(options, threads=estimate.threads)
+    train, validation = plan.material.train, plan.material.validation
+    fitted = plan.generator.fit(train, validation, folder, options=options, progress=workspace.progress)
+    return _Learned(fitted, estimate, hashlib.sha256(weights_file(folder).read_bytes()).hexdigest(), folder)
+
+
+def _threads(workspace: Workspace) -> int:
+    """CPU threads of each process; 0 lets the generator choose, where nobody has limited them."""
+    if launched() == 1:
+        return workspace.settings.limits.threads
+    return share_of_threads(workspace.threads)
+
+
+def _report(run_id: int, plan: _Plan, model: ModelRow, learned: _Learned, started: float) -> TrainReport:
+    already, fitted, material = model.checkpoint_hash is not None, learned.fitted, plan.material
     return TrainReport(
-        run_id=run.run_id,
+        run_id=run_id,
         model=model.name,
-        family=family,
-        trained_on=f"{what.split.reference}/train",
-        preset=chosen,
+        family=plan.family,
+        trained_on=f"{plan.split.reference}/train",
+        preset=plan.preset,
         already=already,
         samples=len(material.train),
         synthetic=material.synthetic,
@@ -159,34 +254,24 @@ def train(
         depth=material.depth,
         parameters=fitted.parameters,
         steps=fitted.steps,
-        estimate_s=round(estimate.seconds, 1) if estimate else None,
+        estimate_s=round(learned.estimate.seconds, 1) if learned.estimate else None,
         seconds=round(fitted.seconds if already else time.monotonic() - started, 2),
         units_per_second=round(fitted.units_per_second, 1),
         unit=fitted.unit,
         validation_loss=fitted.best_validation_loss,
         stop_reason=fitted.stop_reason,
         metrics=dict(fitted.metrics),
-        checkpoint_hash=checkpoint_hash,
-        folder=str(folder),
+        checkpoint_hash=learned.checkpoint_hash,
+        folder=str(learned.folder),
         notes=(*material.notes, *fitted.notes),
     )
 
 
-def _model_row(
-    workspace: Workspace,
-    family: str,
-    split: Split,
-    base: str | None,
-    asked: dict[str, Any],
-    identity: str,
-    name: str | None,
-    depth: int,
-    run_id: int,
-) -> ModelRow:
+def _model_row(workspace: Workspace, plan: _Plan, base: str | None, name: str | None, run_id: int) -> ModelRow:
     """The model of this very recipe and data, begun or finished before, or a new one."""
     catalog = workspace.catalog
     with catalog.transaction():
-        known = models.with_identity(catalog, identity)
+        known = models.with_identity(catalog, plan.identity)
         if known is not None and name not in (None, known.name):
             raise SettingError(
                 f"this very training is the model {known.name!r}",
@@ -196,10 +281,10 @@ def _model_row(
             return known
         if name is not None and any(m.name == name for m in models.every(catalog)):
             raise SettingError(f"a model is called {name!r} already, and it was trained otherwise", hint="another --name")
-        chosen = name or models.fresh_name(catalog, f"{split.dataset}-{family.rpartition('-')[2]}")
+        chosen = name or models.fresh_name(catalog, f"{plan.split.dataset}-{plan.family.rpartition('-')[2]}")
         model_id = models.create(
-            catalog, name=chosen, family=family, split=split, base_model=base, settings={**asked, "identity": identity},
-            folder=chosen, depth=depth, run_id=run_id,
+            catalog, name=chosen, family=plan.family, split=plan.split, base_model=base,
+            settings={**plan.recorded, "identity": plan.identity}, folder=chosen, depth=plan.material.depth, run_id=run_id,
         )  # fmt: skip
         return models.by_id(catalog, model_id)
 

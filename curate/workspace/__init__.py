@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from curate.catalog import Catalog, runs
-from curate.errors import InputError, WorkspaceNotFound
+from curate.errors import InputError, WorkError, WorkspaceNotFound
 from curate.records import SILENT, Progress
 from curate.workspace._blobs import BlobStore
 from curate.workspace._files import write_atomically
@@ -53,19 +53,38 @@ class Workspace:
     Attributes:
         root: the folder.
         settings: what `curate.toml` says.
-        catalog: the open catalog; writable unless `read_only`.
+        catalog: the open catalog; writable unless `read_only`, and closed until `reading` where the workspace is `detached`.
         real, synthetic: the two blob stores.
         progress: where steps tell how far they are.
     """
 
-    def __init__(self, root: Path, *, read_only: bool = False, wait_s: float = 0.0, progress: Progress = SILENT) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        read_only: bool = False,
+        detached: bool = False,
+        wait_s: float = 0.0,
+        progress: Progress = SILENT,
+    ) -> None:
         self.root = root
         self.settings = read_settings(root)
         self.read_only = read_only
         self.progress = progress
         self.real = BlobStore(root / "blobs" / "real")
         self.synthetic = BlobStore(root / "blobs" / "synthetic")
-        self.catalog = self._open_catalog(wait_s)
+        self._catalog = None if detached else self._open_catalog(wait_s)
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalog.
+
+        Raises:
+            WorkError: the workspace was opened without it.
+        """
+        if self._catalog is None:
+            raise WorkError(f"the catalog of {self.root} was not opened: another process of this launch holds it")
+        return self._catalog
 
     def __enter__(self) -> Workspace:
         return self
@@ -75,7 +94,8 @@ class Workspace:
 
     def close(self) -> None:
         """Let go of the catalog."""
-        self.catalog.close()
+        if self._catalog is not None:
+            self._catalog.close()
 
     @contextmanager
     def released(self, *, wait_s: float = 600.0) -> Iterator[None]:
@@ -91,7 +111,22 @@ class Workspace:
         try:
             yield
         finally:
-            self.catalog = self._open_catalog(wait_s)
+            self._catalog = self._open_catalog(wait_s)
+
+    @contextmanager
+    def reading(self, *, wait_s: float = 600.0) -> Iterator[None]:
+        """In a detached workspace: open the catalog beside other readers while the block runs.
+
+        Raises:
+            WorkspaceLocked: another process still writes after `wait_s` seconds.
+        """
+        self.read_only = True
+        self._catalog = self._open_catalog(wait_s)
+        try:
+            yield
+        finally:
+            self._catalog.close()
+            self._catalog = None
 
     def _open_catalog(self, wait_s: float) -> Catalog:
         memory = max(self.memory_bytes // 2, 256_000_000)
@@ -181,20 +216,26 @@ def find_workspace(named: Path | str | None = None) -> Path:
 
 
 def open_workspace(
-    folder: Path | str | None = None, *, read_only: bool = False, wait_s: float = 0.0, progress: Progress = SILENT
+    folder: Path | str | None = None,
+    *,
+    read_only: bool = False,
+    detached: bool = False,
+    wait_s: float = 0.0,
+    progress: Progress = SILENT,
 ) -> Workspace:
     """Find and open a workspace.
 
     Args:
         folder: the workspace; None to look for it as `find_workspace` does.
         read_only: several processes may read at a time, while none writes.
+        detached: leave the catalog alone until a step asks for it; for the processes of a launch beside the first.
         wait_s: how many seconds to wait for another process that holds the catalog.
 
     Raises:
         WorkspaceNotFound: there is none.
         WorkspaceError: it is locked or damaged.
     """
-    return Workspace(find_workspace(folder), read_only=read_only, wait_s=wait_s, progress=progress)
+    return Workspace(find_workspace(folder), read_only=read_only, detached=detached, wait_s=wait_s, progress=progress)
 
 
 def _command() -> str:
