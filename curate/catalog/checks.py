@@ -104,7 +104,10 @@ RULES: tuple[Rule, ...] = (
            LEFT JOIN real_samples k ON k.sample_id = e.keeper_id LEFT JOIN current_verdicts w ON w.sample_id = e.keeper_id
            WHERE v.action = 'drop' AND v.duplicate_id IS NOT NULL
              AND (e.sample_id IS DISTINCT FROM v.sample_id OR k.sample_id IS NULL
-                  OR (w.action = 'drop' AND w.reason <> 'user'))""",
+                  OR (w.action = 'drop' AND w.reason <> 'user' AND NOT EXISTS (
+                      -- a frozen member of another dataset's split is there still, for whoever is measured by it
+                      SELECT 1 FROM split_members m JOIN real_samples s ON s.sample_id = v.sample_id
+                      WHERE m.sample_id = e.keeper_id AND k.dataset_id <> s.dataset_id)))""",
         "{count} samples were dropped in favour of one that is not kept",
         "curate dedupe DATASET, which judges anew",
     ),

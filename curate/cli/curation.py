@@ -36,7 +36,16 @@ def dedupe(
     threshold: Annotated[
         list[str] | None, typer.Option(metavar="N|METHOD=N", help="Least similarity of near-duplicates (repeatable).")
     ] = None,
-    against: Annotated[str | None, typer.Option(help="Also drop what this other dataset has already.")] = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(metavar="DATASET[/PART]", help="Also drop what this other dataset has already (repeatable)."),
+    ] = None,
+    protect: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="DATASET[/PART]", help="Also drop what resembles this eval set, never to be trained on (repeatable)."
+        ),
+    ] = None,
     keep: Annotated[str, typer.Option(metavar="first|longest|largest", help="Which of several duplicates is kept.")] = "first",
     embedder: Annotated[str | None, typer.Option(help="Whose vectors the semantic method compares.")] = None,
     invariant: Annotated[
@@ -75,8 +84,8 @@ def dedupe(
         settings["invariant"] = invariant
     with opened(workspace, wait=wait) as ws:
         report = step(
-            ws, dataset, methods=method or (), threshold=_thresholds(threshold or []), against=against, keep=keep,
-            embedder=embedder, settings=settings, dry_run=dry_run, yes=yes,
+            ws, dataset, methods=method or (), threshold=_thresholds(threshold or []), against=against or (),
+            protect=protect or (), keep=keep, embedder=embedder, settings=settings, dry_run=dry_run, yes=yes,
         )  # fmt: skip
     show(report, as_json, _describe_dedupe)
 
@@ -177,9 +186,12 @@ def _describe_dedupe(report: DedupeReport) -> str:
         f"{report.dataset}: {report.samples:,} samples = {report.kept:,} kept + {report.dropped:,} {would}dropped{share}"
         f"  ({seconds(report.seconds)})",
         f"  dropped in favour of a kept sample (--keep {report.keep}"
-        + (f", --against {report.against}" if report.against else "")
+        + "".join(f", --against {name}" for name in report.against)
+        + "".join(f", --protect {name}" for name in report.protect)
         + "):",
         *methods,
+        *(f"  in {name}: {report.matched[name]:,} of them repeat one of its samples" for name in report.against),
+        *(f"  protected {name}: {report.matched[name]:,} of them repeat one of its samples" for name in report.protect),
         f"    by hand    {report.by_method['user']:>8,}" if report.by_method.get("user") else None,
         f"  groups: {report.groups:,}; the largest has {report.largest_group:,} samples"
         if report.groups

@@ -13,8 +13,8 @@ old ones not with each other. The outcome is that of judging everything anew.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,6 +43,7 @@ class Judgement:
         compared: pairs verified.
         taken_over: contents whose first verdict was known from an earlier run.
         notes: what the methods said.
+        matched: for each set that was compared with, by name, drops that stand behind one of its samples.
     """
 
     drops: pa.Table
@@ -51,6 +52,7 @@ class Judgement:
     compared: int
     taken_over: int
     notes: tuple[str, ...]
+    matched: Mapping[str, int] = field(default_factory=dict)
 
 
 def judge_contents(

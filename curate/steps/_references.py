@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from curate.catalog import Catalog, samples, splits, verdicts
 from curate.catalog.datasets import Dataset
 from curate.errors import SettingError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from curate.steps._contents import Contents
 
 Kind = Literal["against", "protect"]
@@ -67,6 +66,11 @@ class Compared:
             by_user = pinned - self.sheltered
             notes.append(f"{by_user:,} samples that a user restored stay, whatever they resemble in the sets compared with")
         return notes
+
+
+def listed(sets: str | Sequence[str] | None) -> tuple[str, ...]:
+    """One set or several, as callers give them."""
+    return (sets,) if isinstance(sets, str) else tuple(sets or ())
 
 
 def find_references(catalog: Catalog, home: Dataset, against: Sequence[str], protect: Sequence[str]) -> tuple[Reference, ...]:

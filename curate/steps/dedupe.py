@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.catalog import datasets, samples, vectors, verdicts
-from curate.errors import InputError, NeedsConfirmation, SettingError
+from curate.errors import InputError, NeedsConfirmation
 from curate.steps._contents import distinct_contents
 from curate.steps._first_round import Memory
 from curate.steps._judging import Judgement, judge_contents
 from curate.steps._methods import Method, check_all_used, choose_methods
+from curate.steps._references import Reference, check_comparable, count_matches, find_references, gather, listed
 from curate.steps.embed import embed
 from curate.workspace import Workspace, parse_bytes
 
@@ -39,6 +40,8 @@ class DedupeReport:
         thresholds: the least similarity by method.
         compared: pairs verified by a true measure, in this run.
         taken_over: distinct contents of which an earlier run's first findings hold still.
+        against, protect: the sets that it was compared with, as one types them; of a split the version is named.
+        matched: for each of these sets, dropped samples that stand behind one of its samples.
     """
 
     run_id: int | None
@@ -57,7 +60,9 @@ class DedupeReport:
     compared: int
     taken_over: int
     keep: str
-    against: str | None
+    against: tuple[str, ...]
+    protect: tuple[str, ...]
+    matched: dict[str, int]
     dry_run: bool
     seconds: float
     notes: tuple[str, ...] = ()
@@ -69,7 +74,8 @@ def dedupe(
     *,
     methods: Sequence[str] = (),
     threshold: float | Mapping[str, float] | None = None,
-    against: str | None = None,
+    against: str | Sequence[str] = (),
+    protect: str | Sequence[str] = (),
     keep: str = "first",
     embedder: str | None = None,
     settings: Mapping[str, Any] | None = None,
@@ -88,7 +94,9 @@ def dedupe(
         methods: dedupers by name, applied together; by default exact, minhash and semantic for text, exact and perceptual
             for images.
         threshold: one for every near-duplicate method, or by method; each method's own by default.
-        against: another dataset; what it has already is dropped here in favour of its sample.
+        against: other datasets, or splits or parts of them; what they have already is dropped here in favour of their sample.
+        protect: eval sets never to be trained on: likewise, and a part of the dataset itself may be named, whose samples all
+            stay. Of a split every frozen member counts, dropped since or not.
         keep: "first", "longest" or "largest".
         embedder: whose vectors `semantic` compares; the workspace's text embedder by default. Missing vectors are made first.
         settings: of the methods, by name: {"ngram": 7, "invariant": "flip"}.
@@ -104,12 +112,11 @@ def dedupe(
     started = time.monotonic()
     memory_bytes = parse_bytes(memory) if memory else workspace.memory_bytes
     home = datasets.find(workspace.catalog, dataset)
-    other = datasets.find(workspace.catalog, against) if against else None
-    if other is not None and other.dataset_id == home.dataset_id:
-        raise SettingError(f"--against names the dataset itself, {dataset!r}", hint="leave it out")
+    references = find_references(workspace.catalog, home, listed(against), listed(protect))
     plan = _plan(workspace, home, methods, threshold, settings or {}, embedder)
-    notes = _embed_missing(workspace, [d for d in (dataset, against) if d], plan)
-    job = _Job(workspace, home, other, plan, keep, memory_bytes)
+    check_comparable(workspace.catalog, home, references)
+    notes = embed_missing_vectors(workspace, dict.fromkeys([dataset, *(r.dataset.name for r in references)]), plan)
+    job = _Job(workspace, home, references, plan, keep, memory_bytes)
     if dry_run:
         judged = job.judge()
         return job.report(None, judged, job.would_change(judged), started, notes)
@@ -147,11 +154,11 @@ def _plan(
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """One dataset, perhaps another that it is compared with, and the methods by modality."""
+    """One dataset, the sets that it is compared with, and the methods by modality."""
 
     workspace: Workspace
     home: datasets.Dataset
-    other: datasets.Dataset | None
+    references: tuple[Reference, ...]
     plan: Mapping[str, Sequence[Method]]
     keep: str
     memory_bytes: int
@@ -159,7 +166,10 @@ class _Job:
     def asked(self) -> dict[str, Any]:
         """What the run records."""
         chosen = {modality: {m.name: m.recorded for m in chosen} for modality, chosen in self.plan.items()}
-        return {"methods": chosen, "keep": self.keep, "against": self.other.name if self.other else None}
+        return {"methods": chosen, "keep": self.keep, "against": self._named("against"), "protect": self._named("protect")}
+
+    def _named(self, kind: str) -> list[str]:
+        return [reference.name for reference in self.references if reference.kind == kind]
 
     def judge(self) -> dict[str, Judgement]:
         """Judge every modality."""
@@ -167,13 +177,13 @@ class _Job:
             return {modality: self._judge(modality, chosen) for modality, chosen in self.plan.items()}
 
     def _judge(self, modality: str, chosen: Sequence[Method]) -> Judgement:
-        catalog = self.workspace.catalog
-        own = verdicts.rows_to_judge(catalog, self.home.dataset_id, modality)
-        theirs = verdicts.rows_to_judge(catalog, self.other.dataset_id, modality) if self.other else None
-        contents = distinct_contents(own, theirs, self.keep)
-        return judge_contents(
+        rows = gather(self.workspace.catalog, self.home, self.references, modality)
+        contents = distinct_contents(rows.own, rows.other, self.keep)
+        judged = judge_contents(
             self.workspace, contents, chosen, modality, memory=self._memory(modality, chosen), memory_bytes=self.memory_bytes
         )
+        notes = (*judged.notes, *rows.notes(int(contents.pinned.sum())))
+        return replace(judged, matched=count_matches(contents, judged.drops, rows.taking_part), notes=notes)
 
     def _memory(self, modality: str, chosen: Sequence[Method]) -> Memory:
         """Where the judgement of the same samples by the same rules is kept."""
@@ -181,7 +191,7 @@ class _Job:
         rules = [(m.name, m.recorded, prints[m.slug] if m.slug else None) for m in chosen]
         about = {
             "dataset": self.home.dataset_id,
-            "against": self.other.dataset_id if self.other else None,
+            "compared_with": sorted(reference.name for reference in self.references),
             "modality": modality,
             "rules": rules,
         }
@@ -217,14 +227,16 @@ class _Job:
             thresholds={m.name: m.deduper.threshold for m in methods},
             measures={m.name: m.deduper.measure for m in methods},
             keep=self.keep,
-            against=self.other.name if self.other else None,
+            against=tuple(self._named("against")),
+            protect=tuple(self._named("protect")),
+            matched={r.name: sum(j.matched.get(r.name, 0) for j in judged.values()) for r in self.references},
             dry_run=run_id is None,
             seconds=round(time.monotonic() - started, 3),
             notes=tuple(dict.fromkeys([*notes, *(note for j in judged.values() for note in j.notes)])),
         )
 
 
-def _embed_missing(workspace: Workspace, names: Sequence[str], plan: Mapping[str, Sequence[Method]]) -> list[str]:
+def embed_missing_vectors(workspace: Workspace, names: Iterable[str], plan: Mapping[str, Sequence[Method]]) -> list[str]:
     """Make the vectors that a method compares and that are not there yet."""
     notes = []
     wanted = {(m.embedder, m.slug): modality for modality, chosen in plan.items() for m in chosen if m.embedder and m.slug}

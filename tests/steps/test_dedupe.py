@@ -15,6 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from curate.catalog import vectors
+from curate.catalog.vectors import EmbedderRow
+from curate.catalog.verdicts import evidence
+from curate.dedupers.minhash import MinHashDeduper
 from curate.errors import InputError, NeedsConfirmation, SettingError
 from curate.steps.dedupe import DedupeReport, dedupe
 from curate.steps.ingest import ingest
@@ -100,7 +104,7 @@ def written(workspace: Workspace) -> tuple[int, int]:
 def check(workspace: Workspace, report: DedupeReport, *, threshold: float = 0.8, dataset: str = "d") -> DedupeReport:
     """Every drop is justified by recomputation, and no two kept samples are similar."""
     found = rows(workspace, dataset)
-    everything = {row["sample_id"]: row for name in {dataset, report.against or dataset} for row in rows(workspace, name)}
+    everything = {row["sample_id"]: row for name in {dataset, *report.against} for row in rows(workspace, name)}
     dropped = [row for row in found if row["state"] == "dropped"]
     kept = [row for row in found if row["state"] == "kept"]
     assert report.samples == len(found) == report.kept + report.dropped
@@ -165,6 +169,116 @@ def test_with_keep_longest_the_order_of_ingest_changes_nothing_that_is_kept(tmp_
             check(workspace, dedupe(workspace, name, methods=TEXT_METHODS, keep="longest", yes=True), dataset=name)
             ended.append(kept_texts(workspace, name))
     assert ended[0] == ended[1]
+
+
+# ── again and again ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def give_vectors(workspace: Workspace, dataset: str = "d") -> None:
+    """Give every sample that has none a vector under the name of the embedder `static`: the mean of vectors of its words."""
+    catalog = workspace.catalog
+    vectors.register(catalog, EmbedderRow("static", "static", "toy", 40, "means of words", 0.97))
+    known, _ = vectors.load(catalog, "static")
+    fresh = [(row["sample_id"], row["text"]) for row in rows(workspace, dataset) if row["sample_id"] not in known]
+    words = {word: np.random.default_rng(n).standard_normal(40) for n, word in enumerate(WORDS)}
+    made = np.array([sum(words.get(word, words[WORDS[0]]) for word in text.split()) for _, text in fresh], np.float32)
+    if fresh:
+        made /= np.linalg.norm(made, axis=1, keepdims=True)
+        vectors.add(catalog, "static", np.array([sample_id for sample_id, _ in fresh]), made)
+
+
+def decided(workspace: Workspace) -> list[dict[str, Any]]:
+    """Every sample with its state and its evidence, settings and all."""
+    return [row | {"evidence": evidence(workspace.catalog, row["sample_id"])} for row in rows(workspace)]
+
+
+@given(
+    st.integers(0, 10**6),
+    st.lists(st.integers(1, 16), min_size=2, max_size=3),
+    st.sampled_from([["exact", "minhash", "semantic"], ["minhash", "semantic"], ["exact", "minhash"], ["semantic"]]),
+    st.sampled_from(["first", "first", "first", "longest"]),
+)
+@settings(deadline=None, max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_dedupe_after_each_ingest_ends_as_one_of_everything_does(tmp_path_factory, seed, sizes, methods, keep):
+    folder = tmp_path_factory.mktemp("again")
+    texts = planted(seed, sum(sizes))
+    options: dict[str, Any] = {"methods": methods, "keep": keep, "embedder": "static", "yes": True, "threshold": {}}
+    options["threshold"] = {"minhash": 0.6} if "minhash" in methods else None
+    ended = []
+    for often in (True, False):
+        with open_workspace(create_workspace(folder / f"often-{often}")) as workspace:
+            for n, end in enumerate(np.cumsum(sizes)):
+                put(workspace, texts[end - sizes[n] : end], file=f"{n}.jsonl")
+                give_vectors(workspace)
+                if often or end == len(texts):
+                    report = dedupe(workspace, "d", **options)
+            ended.append(decided(workspace))
+            assert report.taken_over == (len({*texts[: end - sizes[-1]]}) if often and keep == "first" else report.taken_over)
+            if often:
+                before = written(workspace)
+                again = dedupe(workspace, "d", **options)
+                assert (again.compared, again.taken_over, written(workspace)) == (0, len({*texts}), before)
+    for mine, theirs in zip(*ended, strict=True):
+        assert mine == theirs
+
+
+def test_new_texts_alone_are_sketched_and_compared(workspace, monkeypatch):
+    sketched = []
+    real = MinHashDeduper.sketch
+
+    def counted(self: MinHashDeduper, texts: Any, **options: Any) -> Any:
+        sketched.append(len(texts))
+        return real(self, texts, **options)
+
+    monkeypatch.setattr(MinHashDeduper, "sketch", counted)
+    put(workspace, planted(8, 40))
+    first = dedupe(workspace, "d", methods=TEXT_METHODS)
+    contents = len({row["text"] for row in rows(workspace)})
+    assert sum(sketched) == contents and first.taken_over == 0
+    put(workspace, ["quite another text", "and yet one more"], file="more.jsonl")
+    second = check(workspace, dedupe(workspace, "d", methods=TEXT_METHODS))
+    assert sum(sketched) == contents + 2 and second.taken_over == contents
+    assert any(f"{contents} of {contents + 2} distinct texts" in note for note in second.notes)
+    dedupe(workspace, "d", methods=TEXT_METHODS, keep="longest")
+    put(workspace, planted(8, 40), "copy")
+    dedupe(workspace, "copy", methods=TEXT_METHODS)
+    assert sum(sketched) == contents + 2
+    dedupe(workspace, "d", methods=TEXT_METHODS, settings={"ngram": 4})
+    assert sum(sketched) == 2 * (contents + 2)
+
+
+@pytest.mark.parametrize("harm", ["gone", "cut", "flipped", "no manifest", "another manifest"])
+def test_damaged_sketches_are_made_anew(workspace, harm):
+    put(workspace, planted(6, 30))
+    first = dedupe(workspace, "d", methods=TEXT_METHODS)
+    before = decided(workspace)
+    (manifest,) = (workspace.root / "indexes" / "sketches").glob("*/manifest.json")
+    (segment,) = manifest.parent.glob("*.sketches")
+    whole = segment.read_bytes()
+    if harm == "gone":
+        segment.unlink()
+    elif harm == "no manifest":
+        manifest.unlink()
+    elif harm == "another manifest":
+        manifest.write_text(json.dumps([{"file": "../../curate.toml", "rows": 1, "sha256": "0"}, 3]))
+    else:
+        segment.write_bytes(whole[:-8] if harm == "cut" else whole[:9] + bytes([whole[9] ^ 1]) + whole[10:])
+    for file in (workspace.root / "indexes" / "judged").iterdir():
+        file.unlink()
+    assert check(workspace, dedupe(workspace, "d", methods=TEXT_METHODS)).dropped == first.dropped
+    assert decided(workspace) == before and segment.read_bytes() == whole
+    assert (workspace.root / "curate.toml").exists()
+
+
+def test_a_word_of_the_user_on_an_old_sample_is_heeded(workspace):
+    a_group(workspace)
+    options: dict[str, Any] = {"methods": TEXT_METHODS, "threshold": 0.6}
+    dedupe(workspace, "d", **options)
+    drop(workspace, [ids(workspace)[0]])
+    put(workspace, ["a text of its own"], file="more.jsonl")
+    report = check(workspace, dedupe(workspace, "d", **options), threshold=0.6)
+    assert report.by_method == {"user": 1, "minhash": 2} and report.taken_over == 0
+    assert any("judged anew" in note for note in report.notes)
 
 
 # ── users ───────────────────────────────────────────────────────────────────────────────────────────────────────────
