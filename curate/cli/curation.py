@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from curate.cli._common import JsonOption, WaitOption, WorkspaceOption, YesOption, lines, opened, seconds, show
+from curate.cli.thresholds import show_borderline, show_rethreshold, show_target
 
 if TYPE_CHECKING:
     from curate.catalog.samples import Sample
@@ -22,7 +23,13 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Put the commands on the app."""
-    app.command(epilog="Example: curate dedupe support --method exact --method minhash --threshold minhash=0.8")(dedupe)
+    examples = (
+        "curate dedupe support --method exact --method minhash --threshold minhash=0.8",
+        "curate dedupe support --rethreshold minhash=0.9 --dry-run",
+        "curate dedupe support --borderline 3 --method minhash",
+        "curate dedupe support --target-size 40 --method minhash --dry-run",
+    )
+    app.command(epilog="Example: " + " && ".join(examples))(dedupe)
     app.command(epilog="Example: curate duplicates support -n 5")(duplicates)
     app.command(epilog="Example: curate restore 17")(restore)
     app.command(epilog='Example: curate drop --where "length(text) < 10"')(drop)
@@ -54,9 +61,20 @@ def dedupe(
     setting: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="Another setting of a method, such as ngram=7 (repeatable).")
     ] = None,
+    memory: Annotated[str | None, typer.Option(metavar="2GB", help="What the comparing may hold; more goes to files.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Report, and change nothing.")] = False,
     restore: Annotated[bool, typer.Option("--restore", help="Take back all that dedupe dropped in the dataset.")] = False,
     explain: Annotated[int | None, typer.Option(metavar="ID", help="Say why this sample is kept or dropped.")] = None,
+    borderline: Annotated[
+        int | None, typer.Option(metavar="N", help="Show the N pairs just above and below the threshold of one method.")
+    ] = None,
+    rethreshold: Annotated[
+        list[str] | None,
+        typer.Option(metavar="N|METHOD=N", help="Raise the threshold of the last dedupe from its evidence (repeatable)."),
+    ] = None,
+    target_size: Annotated[
+        int | None, typer.Option(metavar="N", help="Find the threshold of one method that keeps about N samples, not fewer.")
+    ] = None,
     yes: YesOption = False,
     workspace: WorkspaceOption = None,
     wait: WaitOption = 0.0,
@@ -66,11 +84,39 @@ def dedupe(
 
     The verdicts of the last dedupe count: what an earlier one dropped and this one does not comes back.
     """
+    settings = dict(_setting(pair) for pair in setting or ())
+    if invariant:
+        settings["invariant"] = invariant
+    given = {
+        "--method": method, "--threshold": threshold, "--against": against, "--protect": protect, "--keep": keep != "first",
+        "--embedder": embedder, "--invariant": invariant, "--setting": setting, "--memory": memory, "--dry-run": dry_run,
+    }  # fmt: skip
+    ways = {
+        "--explain": explain is not None, "--restore": restore, "--borderline": borderline is not None,
+        "--rethreshold": rethreshold, "--target-size": target_size is not None,
+    }  # fmt: skip
+    _check_combination([way for way, chosen in ways.items() if chosen], [name for name, value in given.items() if value])
     if explain is not None:
         _explain(explain, workspace, wait, as_json)
         return
     if dataset is None:
         raise typer.BadParameter("name a dataset", param_hint="DATASET")
+    if borderline is not None:
+        show_borderline(
+            dataset, borderline, method=_one(method), threshold=_thresholds(threshold or []), embedder=embedder,
+            settings=settings, workspace=workspace, wait=wait, as_json=as_json,
+        )  # fmt: skip
+        return
+    if rethreshold:
+        raised = _thresholds(rethreshold, "--rethreshold")
+        show_rethreshold(dataset, raised, dry_run=dry_run, workspace=workspace, wait=wait, as_json=as_json)
+        return
+    if target_size is not None:
+        show_target(
+            dataset, target_size, method=_one(method), against=against or (), protect=protect or (), keep=keep,
+            embedder=embedder, settings=settings, dry_run=dry_run, yes=yes, workspace=workspace, wait=wait, as_json=as_json,
+        )  # fmt: skip
+        return
     if restore:
         from curate.steps.restore import take_back
 
@@ -79,15 +125,13 @@ def dedupe(
         return
     from curate.steps.dedupe import dedupe as step
 
-    settings = dict(_setting(pair) for pair in setting or ())
-    if invariant:
-        settings["invariant"] = invariant
     with opened(workspace, wait=wait) as ws:
         report = step(
             ws, dataset, methods=method or (), threshold=_thresholds(threshold or []), against=against or (),
-            protect=protect or (), keep=keep, embedder=embedder, settings=settings, dry_run=dry_run, yes=yes,
+            protect=protect or (), keep=keep, embedder=embedder, settings=settings, memory=memory, dry_run=dry_run,
+            yes=yes,
         )  # fmt: skip
-    show(report, as_json, _describe_dedupe)
+    show(report, as_json, describe_dedupe)
 
 
 def duplicates(
@@ -144,7 +188,36 @@ def _explain(sample_id: int, workspace: Path | None, wait: float, as_json: bool)
         show(explain(ws, sample_id), as_json, _describe_explanation)
 
 
-def _thresholds(given: Sequence[str]) -> float | dict[str, float] | None:
+_OBEYED = {
+    "--explain": frozenset[str](),
+    "--restore": frozenset[str](),
+    "--borderline": frozenset({"--method", "--threshold", "--embedder", "--invariant", "--setting"}),
+    "--rethreshold": frozenset({"--dry-run"}),
+    "--target-size": frozenset(
+        {"--method", "--against", "--protect", "--keep", "--embedder", "--invariant", "--setting", "--dry-run"}
+    ),
+}
+"""The other options that each way of using `dedupe` obeys."""
+
+
+def _check_combination(ways: Sequence[str], given: Sequence[str]) -> None:
+    """Refuse options that would be ignored."""
+    if len(ways) > 1:
+        raise typer.BadParameter(f"does not go with {ways[1]}", param_hint=ways[0])
+    for way in ways:
+        for option in given:
+            if option not in _OBEYED[way]:
+                obeyed = ", ".join(sorted(_OBEYED[way])) or "no other option"
+                raise typer.BadParameter(f"does not go with {way}, which takes {obeyed}", param_hint=option)
+
+
+def _one(methods: Sequence[str] | None) -> str | None:
+    if methods and len(methods) > 1:
+        raise typer.BadParameter(f"one near-duplicate method, got {len(methods)}", param_hint="--method")
+    return methods[0] if methods else None
+
+
+def _thresholds(given: Sequence[str], option: str = "--threshold") -> float | dict[str, float] | None:
     named: dict[str, float] = {}
     plain: float | None = None
     for item in given:
@@ -152,13 +225,13 @@ def _thresholds(given: Sequence[str]) -> float | dict[str, float] | None:
         try:
             value = float(number)
         except ValueError:
-            raise typer.BadParameter(f"a number or METHOD=NUMBER, got {item!r}", param_hint="--threshold") from None
+            raise typer.BadParameter(f"a number or METHOD=NUMBER, got {item!r}", param_hint=option) from None
         if name:
             named[name] = value
         else:
             plain = value
     if named and plain is not None:
-        raise typer.BadParameter("give one number for all methods, or one by method", param_hint="--threshold")
+        raise typer.BadParameter("give one number for all methods, or one by method", param_hint=option)
     return named or plain
 
 
@@ -174,7 +247,8 @@ def _setting(pair: str) -> tuple[str, object]:
     return key, value
 
 
-def _describe_dedupe(report: DedupeReport) -> str:
+def describe_dedupe(report: DedupeReport) -> str:
+    """What a dedupe did, for a person."""
     would = "would be " if report.dry_run else ""
     methods = [
         f"    {name:<11}{report.by_method.get(name, 0):>8,}   {measure}"
@@ -243,7 +317,10 @@ def _describe_explanation(why: Explanation) -> str:
     shown = _difference(why.keeper.text, sample.text) if sample.text is not None else _line(sample)
     return lines(
         f"sample {sample.sample_id} was dropped by {why.reason}: {why.measure} {why.similarity:.4f} ≥ {why.threshold:g}",
-        f"  kept:    {_line(why.keeper)}",
+        f"  kept:    {_line(why.keeper)}" + (f"  (of {why.keeper.dataset})" if why.keeper.dataset != sample.dataset else ""),
+        f"  protected: that one is in {' and '.join(why.protected)}, which is never to be trained on"
+        if why.protected
+        else None,
         f"  dropped: {sample.sample_id}  {shown}",
         f"  undo: curate restore {sample.sample_id}",
     )

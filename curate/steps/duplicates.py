@@ -10,10 +10,11 @@ from typing import Any
 import pyarrow as pa
 
 from curate import plugins
-from curate.catalog import datasets, samples, verdicts
+from curate.catalog import datasets, runs, samples, verdicts
 from curate.catalog.samples import Sample
 from curate.errors import InputError
 from curate.steps._contact_sheet import Tile, contact_sheet
+from curate.steps._references import listed, protected_sets
 from curate.workspace import Workspace, write_atomically
 
 
@@ -63,6 +64,7 @@ class Explanation:
         action, reason: the verdict that counts; None where there is none.
         keeper: the sample that stands for it; None where nothing ties it, and then the rest is None too.
         measure: what `similarity` is, for people.
+        protected: the eval sets, of those that the last dedupe protected, that hold the keeper or an equal of it.
     """
 
     sample: Sample
@@ -72,6 +74,7 @@ class Explanation:
     measure: str | None
     similarity: float | None
     threshold: float | None
+    protected: tuple[str, ...] = ()
 
 
 def duplicates(
@@ -139,7 +142,10 @@ def explain(workspace: Workspace, sample_id: int) -> Explanation:
         settings = {k: v for k, v in json.loads(why.settings or "{}").items() if k != "slug"}
         measure = plugins.load("dedupers", why.method)(**settings).measure
     keeper = found[why.keeper_id] if why.keeper_id is not None else None
-    return Explanation(found[sample_id], why.action, why.reason, keeper, measure, why.similarity, why.threshold)
+    protected: tuple[str, ...] = ()
+    if keeper is not None and (last := runs.latest_done(workspace.catalog, "dedupe", found[sample_id].dataset)):
+        protected = protected_sets(workspace.catalog, listed(last[1].get("protect")), keeper.sample_id)
+    return Explanation(found[sample_id], why.action, why.reason, keeper, measure, why.similarity, why.threshold, protected)
 
 
 def _tiles(workspace: Workspace, group: Group) -> list[Tile]:
