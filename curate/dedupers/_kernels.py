@@ -247,6 +247,8 @@ def _jaccard(table, mask, size, values, start, end, threshold):  # type: ignore[
     if size + other == 0:
         return 1.0
     needed = np.int64(np.floor(threshold * (size + other) / (1.0 + threshold) - 1e-6))
+    if min(size, other) < needed:
+        return -1.0
     shared = 0
     for j in range(start, end):
         if _holds(table, mask, values[j]):
@@ -270,13 +272,37 @@ def jaccard_pairs(left, left_ends, right, right_ends, out):  # type: ignore[no-u
 
 
 @kernel
+def band_keys(column, keys):  # type: ignore[no-untyped-def]
+    """Write (hash << 32 | row) of each row, so that sorting them brings equal hashes together and rows in order."""
+    for row in range(len(column)):
+        keys[row] = np.uint64(column[row]) << _B32 | np.uint64(row)
+
+
+@kernel
+def number_buckets(keys, settled, column):  # type: ignore[no-untyped-def]
+    """Number the buckets in which a row from `settled` on meets another: column[row] is its bucket or -1. Returns how many."""
+    count = 0
+    start = 0
+    while start < len(keys):
+        end = start + 1
+        while end < len(keys) and keys[end] >> _B32 == keys[start] >> _B32:
+            end += 1
+        met = end - start > 1 and np.int64(keys[end - 1] & _LOW) >= settled
+        for i in range(start, end):
+            column[np.int64(keys[i] & _LOW)] = count if met else -1
+        count += met
+        start = end
+    return count
+
+
+@kernel
 def visit(members, values, ends, groups, bases, heads, kept, kept_spans, used, seen, settled, threshold, keeper, found):  # type: ignore[no-untyped-def]
     """Visit rows in order; a row meets only the kept rows of its buckets, so a bucket never holds two of a kind.
 
     Args:
         members: (w,) the rows of this window, ascending.
         values, ends: their shingle sets, as from `set_rows`.
-        groups: (m, bands) a row's bucket in each band, -1 for none; a kept row's is overwritten by the kept row before it.
+        groups: (bands, m) a row's bucket in each band, -1 for none; a kept row's is overwritten by the kept row before it.
         bases, heads: bucket g of band b has its newest kept row in heads[bases[b] + g], -1 for none yet.
         kept, kept_spans, used: the shingle sets of kept rows, their (m, 2) spans, and how much of `kept` is used.
         seen: (m,) the last row that met this one, plus one.
@@ -287,7 +313,7 @@ def visit(members, values, ends, groups, bases, heads, kept, kept_spans, used, s
         How much of `kept` is used now, and how many pairs were compared.
     """
     compared = 0
-    bands = groups.shape[1]
+    bands = groups.shape[0]
     longest = 0
     for w in range(len(members)):
         longest = max(longest, ends[w + 1] - ends[w])
@@ -299,9 +325,9 @@ def visit(members, values, ends, groups, bases, heads, kept, kept_spans, used, s
         mask = 0
         if row >= settled:
             for b in range(bands):
-                if groups[row, b] < 0:
+                if groups[b, row] < 0:
                     continue
-                other = np.int64(heads[bases[b] + groups[row, b]])
+                other = np.int64(heads[bases[b] + groups[b, row]])
                 while other >= 0:
                     if seen[other] != row + 1:
                         seen[other] = row + 1
@@ -312,7 +338,7 @@ def visit(members, values, ends, groups, bases, heads, kept, kept_spans, used, s
                         jaccard = _jaccard(table, mask, end - start, kept, kept_spans[other, 0], kept_spans[other, 1], bound)
                         if jaccard >= threshold and (jaccard > best or (jaccard == best and other < best_row)):
                             best, best_row = jaccard, other
-                    other = np.int64(groups[other, b])
+                    other = np.int64(groups[b, other])
         if best_row >= 0:
             keeper[row] = best_row
             found[row] = best
@@ -323,8 +349,8 @@ def visit(members, values, ends, groups, bases, heads, kept, kept_spans, used, s
             used += 1
         kept_spans[row, 1] = used
         for b in range(bands):
-            if groups[row, b] >= 0:
-                slot = bases[b] + groups[row, b]
-                groups[row, b] = heads[slot]
+            if groups[b, row] >= 0:
+                slot = bases[b] + groups[b, row]
+                groups[b, row] = heads[slot]
                 heads[slot] = row
     return used, compared

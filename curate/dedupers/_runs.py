@@ -19,7 +19,9 @@ def first_of_equal(high: NDArray[np.uint64], low: NDArray[np.uint64] | None = No
     if not len(high):
         return np.empty(0, np.int64)
     by_key = np.argsort(high)
-    new = high[by_key[1:]] != high[by_key[:-1]]
+    ordered = high[by_key]
+    new = ordered[1:] != ordered[:-1]
+    del ordered  # a hundred million rows are a gigabyte
     if low is not None and (~new & (low[by_key[1:]] != low[by_key[:-1]])).any():
         by_key = np.lexsort((low, high))  # leading halves collide: sort by both, which costs more
         new = (high[by_key[1:]] != high[by_key[:-1]]) | (low[by_key[1:]] != low[by_key[:-1]])

@@ -1,8 +1,13 @@
-"""Working arrays that stay in memory while the budget lasts and lie in a removed-afterwards file beyond it."""
+"""Working arrays that stay in memory while the budget lasts and lie in a removed-afterwards file beyond it.
+
+A page of a mapped file counts to the process's resident size once it was touched, so a file alone bounds nothing:
+whoever walks over large maps calls `ease` from time to time.
+"""
 
 from __future__ import annotations
 
 import math
+import mmap
 import shutil
 import tempfile
 from pathlib import Path
@@ -10,9 +15,11 @@ from types import TracebackType
 from typing import Any
 
 import numpy as np
+import psutil
 from numpy.typing import DTypeLike, NDArray
 
 from curate.dedupers import MarkOptions
+from curate.dedupers._semantic_residency import shared_map
 
 
 class Scratch:
@@ -24,6 +31,9 @@ class Scratch:
 
     def __init__(self, options: MarkOptions) -> None:
         self._left = options.memory_bytes
+        self._maps: list[mmap.mmap] = []
+        self._process = psutil.Process()
+        self._start_bytes = self._process.memory_info().rss
         self._parent = options.folder
         self._folder: Path | None = None
         self._files = 0
@@ -55,6 +65,38 @@ class Scratch:
         if array.base is None:
             self._left += array.nbytes
 
+    def enlarge(self, array: NDArray[Any], size: int) -> NDArray[Any]:
+        """Make a vector of this context longer, keeping what it holds; the old one must not be used any more."""
+        shared = shared_map(array)
+        if shared is None:
+            longer = self.array(size, array.dtype)
+            longer[: len(array)] = array
+            self.release(array)
+            return longer
+        file: Path = array.base.filename  # type: ignore[union-attr]
+        self._maps.remove(shared)
+        self.spilled_bytes += (size - len(array)) * array.itemsize
+        with file.open("r+b") as stream:
+            stream.truncate(size * array.itemsize)
+        return self._view(np.memmap(file, dtype=array.dtype, mode="r+", shape=(size,)))
+
+    def watch(self, array: NDArray[Any]) -> None:
+        """Let `ease` drop the pages of an array of somebody else's too, if it is a map."""
+        shared = shared_map(array)
+        if shared is not None:
+            self._maps.append(shared)
+
+    @property
+    def watched(self) -> bool:
+        """Whether there is a map whose pages `ease` can drop."""
+        return bool(self._maps)
+
+    def ease(self, more_bytes: int) -> None:
+        """Give mapped pages back, if the process has grown by over `more_bytes` since this context was made."""
+        if self._maps and self._process.memory_info().rss > self._start_bytes + more_bytes:
+            for shared in self._maps:
+                shared.madvise(mmap.MADV_DONTNEED)
+
     def note(self) -> tuple[str, ...]:
         """One sentence on what was spilled, or nothing."""
         if not self.spilled_bytes:
@@ -66,5 +108,8 @@ class Scratch:
             self._folder = Path(tempfile.mkdtemp(prefix="curate-dedupe-", dir=self._parent))
         self._files += 1
         self.spilled_bytes += size
-        mapped = np.memmap(self._folder / f"{self._files}.bin", dtype=dtype, mode="w+", shape=sides)
+        return self._view(np.memmap(self._folder / f"{self._files}.bin", dtype=dtype, mode="w+", shape=sides))
+
+    def _view(self, mapped: np.memmap[Any, Any]) -> NDArray[Any]:
+        self.watch(mapped)
         return mapped.view(np.ndarray)

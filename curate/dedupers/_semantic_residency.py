@@ -34,7 +34,7 @@ class Residency:
 
     def watch(self, *arrays: np.ndarray[Any, Any]) -> None:
         """Look after more arrays; their pages are dropped now, and what is then resident is the new start."""
-        found = [shared for array in arrays if (shared := _shared_map(array)) is not None]
+        found = [shared for array in arrays if (shared := shared_map(array)) is not None]
         if found:
             self._maps += found
             self._drop()
@@ -53,7 +53,7 @@ class Residency:
             shared.madvise(mmap.MADV_DONTNEED)
 
 
-def _shared_map(array: np.ndarray[Any, Any]) -> mmap.mmap | None:
+def shared_map(array: np.ndarray[Any, Any]) -> mmap.mmap | None:
     """The map behind an array, or None where there is none whose pages may be dropped.
 
     A copy-on-write map would lose its changes, and a system without `madvise` has no way to drop pages.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from curate.dedupers import MarkOptions, Marks, TextAccess
 from curate.dedupers._runs import first_of_equal
 from curate.dedupers._scratch import Scratch
-from curate.errors import SettingError, WorkError
+from curate.errors import SettingError
 from curate.records import Progress
 
 if TYPE_CHECKING:
+    from curate.dedupers._minhash_buckets import Buckets, Budget
     from curate.dedupers._shingles import Shingler
 
 _MOST_PERMUTATIONS = 256
@@ -118,6 +119,8 @@ class MinHashDeduper:
         Raises:
             SettingError: `texts` is missing, or the sketches were made with other bands.
         """
+        from curate.dedupers._minhash_buckets import Budget, fingerprints, number_buckets
+
         bands = self.settings["bands"]
         if texts is None:
             raise SettingError("minhash needs the texts, to verify each candidate pair")
@@ -126,19 +129,24 @@ class MinHashDeduper:
                 f"the sketches do not have {bands} bands: {sketches.dtype} {sketches.shape}", hint="sketch again"
             )
         order = np.asarray(order, np.int64)
-        prints = np.take(sketches[:, bands], order).astype(np.uint64) << np.uint64(32)
-        prints |= np.take(sketches[:, bands + 1], order)
-        first = first_of_equal(prints)  # (m,) equal shingles everywhere: such a row shares the fate of the first of its kind
-        kinds = np.flatnonzero(first == np.arange(len(order)))  # (k,) positions in `order`
-        with Scratch(options) as scratch:
-            keeper, found, compared = self._visit(
-                sketches, order[kinds], int(np.searchsorted(kinds, settled)), texts, options, scratch, progress
-            )
+        budget = Budget(options.memory_bytes, len(order), bands)
+        with Scratch(replace(options, memory_bytes=budget.arrays)) as scratch:
+            scratch.watch(sketches)
+            prints = fingerprints(sketches, order, bands, scratch, budget)
+            empty = int((prints == 0).sum())
+            first = first_of_equal(
+                prints
+            )  # (m,) equal shingles everywhere: such a row shares the fate of the first of its kind
+            del prints
+            kinds = np.flatnonzero(first == np.arange(len(order)))  # (k,) positions in `order`
+            rows, fixed = order[kinds], int(np.searchsorted(kinds, settled))
+            buckets = number_buckets(sketches, rows, bands, fixed, options.threads, scratch, budget, progress)
+            keeper, found, compared = self._visit(rows, buckets, fixed, texts, options, scratch, budget, progress)
             spilled = scratch.note()
         marks = _spread(len(sketches), order, settled, first, kinds, keeper, found, compared)
-        empty = int((prints == 0).sum())
         shape = f"{bands} bands of {self.settings['rows']} rows"
         notes = [f"expected recall {self.recall:.4f} of pairs at Jaccard {self.threshold:g} ({shape})", *spilled]
+        notes += budget.notes()
         if empty > 1:
             notes.append(f"{empty} texts have no visible character and count as identical")
         return Marks(*marks, notes=tuple(notes))
@@ -156,97 +164,46 @@ class MinHashDeduper:
 
     def _visit(
         self,
-        sketches: NDArray[np.uint32],
         rows: NDArray[np.int64],
+        buckets: Buckets,
         settled: int,
         texts: TextAccess,
         options: MarkOptions,
         scratch: Scratch,
+        budget: Budget,
         progress: Progress,
     ) -> tuple[NDArray[np.int64], NDArray[np.float64], int]:
         """Find for each of k rows, all of different shingles, the kept one that stands for it (or -1) and their Jaccard."""
         from curate.dedupers import _kernels as kernels
-        from curate.dedupers._shingles import as_texts, cores
+        from curate.dedupers._shingles import as_texts
 
-        threads = cores(options.threads)
-        groups, bases, total = _buckets(sketches, rows, self.settings["bands"], settled, threads, scratch, progress)
-        heads = scratch.array(total, np.int32, fill=-1)
-        meeting = np.flatnonzero((groups >= 0).any(axis=1))
+        heads = scratch.array(buckets.total, np.int32, fill=-1)
         keeper, found = np.full(len(rows), -1, np.int64), np.ones(len(rows), np.float64)
         spans = scratch.array((len(rows), 2), np.int64, fill=0)
         seen = scratch.array(len(rows), np.int32, fill=0)
         kept, used, compared = scratch.array(2**16, np.uint64), 0, 0
         shingler = self._shingler()
-        wanted_bytes = min(max(options.memory_bytes // 32, 2**20), 16 * 2**20)
+        meeting = buckets.meeting
         progress.start("comparing texts", total=len(meeting))
         low, step = 0, 256
         while low < len(meeting):
-            window = meeting[low : low + step]
+            window = meeting[low : low + min(step, budget.window(spilled=scratch.spilled_bytes > 0))]
             batch = as_texts(texts.take(rows[window]))
             at = 0
-            for part in shingler.sets(batch, threads=threads):
+            for part in shingler.sets(batch, threads=options.threads):
                 members = window[at : at + len(part.ends) - 1]
-                kept = _with_room(kept, used, int(part.ends[-1]), scratch)
-                state = (groups, bases, heads, kept, spans, used, seen, settled, self.threshold, keeper, found)
-                used, more = kernels.visit(members, part.values, part.ends, *state)
-                compared += more
+                more = used + int(part.ends[-1])
+                kept = kept if more <= len(kept) else scratch.enlarge(kept, max(2 * len(kept), more))
+                state = (buckets.groups, buckets.bases, heads, kept, spans, used, seen, settled, self.threshold, keeper, found)
+                used, pairs = kernels.visit(members, part.values, part.ends, *state)
+                compared += pairs
                 at += len(members)
+            scratch.ease(budget.resident)
             progress.advance(len(window))
             low += len(window)
-            step = int(min(max(wanted_bytes * len(window) // max(batch.nbytes, 1), 16), 2**16))
+            step = int(min(max(budget.texts * len(window) // max(batch.nbytes, 1), 16), 2**16))
         progress.finish()
         return keeper, found, compared
-
-
-def _buckets(
-    sketches: NDArray[np.uint32],
-    rows: NDArray[np.int64],
-    bands: int,
-    settled: int,
-    threads: int,
-    scratch: Scratch,
-    progress: Progress,
-) -> tuple[NDArray[np.int32], NDArray[np.int64], int]:
-    """Number the buckets of each band in which a row beyond the settled ones meets another.
-
-    Returns:
-        (k, bands) int32 the bucket of each row in each band, or -1; (bands,) the buckets before each band; their total.
-    """
-    if len(rows) >= 2**31:
-        raise WorkError(f"minhash takes at most {2**31 - 1} different texts at once, got {len(rows)}")
-    groups = scratch.array((len(rows), bands), np.int32, fill=-1)
-    progress.start("grouping by band", total=bands, unit="bands")
-
-    def number(band: int) -> int:
-        keys = np.take(sketches[:, band], rows).astype(np.uint64) << np.uint64(32) | np.arange(len(rows), dtype=np.uint64)
-        keys.sort()
-        row, value = (keys & np.uint64(2**32 - 1)).astype(np.int64), keys >> np.uint64(32)
-        starts = np.flatnonzero(np.concatenate([[True], value[1:] != value[:-1]]))
-        lengths = np.diff(np.append(starts, len(row)))
-        met = (lengths > 1) & (row[starts + lengths - 1] >= settled)  # rows ascend in a bucket
-        chosen = np.repeat(met, lengths)
-        groups[row[chosen], band] = np.repeat(np.arange(met.sum(), dtype=np.int32), lengths[met])
-        return int(met.sum())
-
-    counts: list[int] = []
-    if len(rows):
-        with ThreadPoolExecutor(threads) as pool:
-            for count in pool.map(number, range(bands)):
-                counts.append(count)
-                progress.advance(1)
-    progress.finish()
-    ends = np.cumsum([0, *counts])
-    return groups, ends[:-1], int(ends[-1])
-
-
-def _with_room(kept: NDArray[np.uint64], used: int, more: int, scratch: Scratch) -> NDArray[np.uint64]:
-    """The array itself, or a copy of at least double its size where `more` values do not fit."""
-    if used + more <= len(kept):
-        return kept
-    larger = scratch.array(max(2 * len(kept), used + more), np.uint64)
-    larger[:used] = kept[:used]
-    scratch.release(kept)
-    return larger
 
 
 def _spread(
