@@ -1,269 +1,306 @@
-"""MinHash dedupe beside its peers, at one rule, in one run: 32 bands of 4 rows, word 5-grams, Jaccard 0.8, every pair verified.
+"""MinHash dedupe end to end beside its peers, in one run: texts read from the catalog, verdicts written, every pair verified.
 
-    python tests/benchmarks/dedupe/bench_minhash.py --documents 20000 [--man /usr/share/man] [--json]
+    python tests/benchmarks/dedupe/bench_minhash.py --rows 20000 [--man /usr/share/man] [--folder KEPT]
+    python tests/benchmarks/dedupe/bench_minhash.py --curve 10000 100000 1000000
+    python tests/benchmarks/dedupe/bench_minhash.py --memory 200MB --rows 1000000
 
-Documents are English tldr pages, gsm8k problems, banking77 questions and plays from ../shared/data (and man pages, where a
-folder is named), one alone or some in a row, and copies of them with up to one word in fifteen changed. They are ASCII, so that
-the peers' token rule, a regular expression, is ours. The truth is an exact sparse join: all pairs at 0.8 or above, found by
-their rarest shingles. Every tool visits the documents in the same order and keeps the first of each kind; CPU
-seconds cover shingling, signing, banding, verifying and the verdicts, and exclude reading the documents.
+Documents are tldr pages of every language, gsm8k problems, banking77 questions, man pages where a folder is named, and
+perturbed copies of them. The truth is an exact sparse join at Jaccard 0.8. `curate` is the public `dedupe(…,
+methods=["minhash"])` on an ingested workspace; `deduper` its plug-in alone. That and the peers read the same texts from the
+same catalog and write their marks to a table of a DuckDB file. Each runs in a process of its own, on one thread where it can
+be told, a second time in the same process (`again`) with everything imported and compiled. Seconds are CPU seconds, which
+another load on the machine moves less; `times_curate` compares them. One JSON object a case is printed.
+
+`--curve` measures the plug-in on short generated documents, distinct but for a group of 50,000 equal ones and one of 50,000
+near-equal ones (a tenth of the rows each, where that is less), at each number of rows. `--memory` does so under a memory limit.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import gzip
 import importlib.util
 import json
-import random
-import re
+import os
+import platform
+import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from minhash_corpus import ExactJoin, documents
+from minhash_peers import PEERS
 
 CORPORA = Path(__file__).parents[4] / "shared" / "data"
-BANDS, ROWS, THRESHOLD, NGRAM = 32, 4, 0.8, 5
-_TOKEN = re.compile(r"[a-z0-9_]+|[+<=>$|~*/%#&@\\^]")
+THRESHOLD = 0.8
+OURS = ("curate", "deduper")
 
 
-def originals(folder: Path, man: Path | None) -> list[str]:
-    """Every ASCII document of at least five tokens, in a fixed order."""
-    texts = []
-    with tarfile.open(folder / "tldr_pages.tar.gz") as archive:
-        for member in archive:
-            held = archive.extractfile(member) if {"pages", "pages.en"} & set(Path(member.name).parts) else None
-            if held is not None:
-                texts.append(held.read().decode())
-    for name in ("train", "test"):
-        lines = (folder / "gsm8k" / f"{name}.jsonl").read_text().splitlines()
-        texts += ["{question}\n{answer}".format(**json.loads(line)) for line in lines]
-        with (folder / "banking77" / f"{name}.csv").open() as rows:
-            texts += [row["text"] for row in csv.DictReader(rows)]
-    plays = (folder / "tinyshakespeare.txt").read_text()
-    texts += [plays[at : at + 3000] for at in range(0, len(plays), 3000)]
-    if man is not None:
-        for path in sorted(man.glob("man[1-8]/*.gz")):
-            texts.append(gzip.decompress(path.read_bytes()).decode(errors="replace"))
-    return [text for text in texts if text.isascii() and len(_TOKEN.findall(text.lower())) >= NGRAM]
+class Held:
+    """Texts in memory, as a deduper asks for them."""
+
+    def __init__(self, texts: pa.LargeStringArray) -> None:
+        self.texts = texts
+
+    def take(self, rows: np.ndarray) -> pa.LargeStringArray:
+        """The texts of these rows."""
+        return self.texts.take(pa.array(rows))
 
 
-def documents(count: int, folder: Path, man: Path | None) -> list[str]:
-    """`count` documents: a third are perturbed copies of earlier ones, a third some originals in a row."""
-    rng = random.Random(7)
-    texts = originals(folder, man)
-    made: list[str] = []
-    while len(made) < count:
-        kind = rng.random()
-        if made and kind < 1 / 3:
-            words = rng.choice(made).split(" ")
-            for _ in range(rng.randint(0, max(1, len(words) // 15))):
-                words[rng.randrange(len(words))] = f"edit{rng.randrange(10**6)}"
-            made.append(" ".join(words))
-        elif kind < 2 / 3:
-            made.append("\n".join(rng.sample(texts, rng.randint(2, 6))))
-        else:
-            made.append(rng.choice(texts))
-    return made
+def prepare(folder: Path, rows: int, corpora: Path, man: Path | None) -> dict[str, Any]:
+    """Make the documents, their truth and an ingested workspace in a folder, or find them there."""
+    about = folder / "about.json"
+    if about.exists():
+        found: dict[str, Any] = json.loads(about.read_text())
+        if found["documents"] != rows:
+            raise SystemExit(f"{folder} holds {found['documents']} documents, not {rows}")
+        return found
+    from curate import create_workspace, ingest, open_workspace
+
+    made = documents(rows, corpora, man)
+    lines = folder / "documents.jsonl"
+    lines.write_text("".join(json.dumps({"text": text}) + "\n" for text in made.texts))
+    with open_workspace(create_workspace(folder / "workspace")) as workspace:
+        ingest(workspace, [lines], dataset="documents", text=["text"])
+    (folder / "workspace" / "curate.toml").write_text("[limits]\nthreads = 1\n")
+    truth = ExactJoin(made.texts, THRESHOLD)
+    np.savez(folder / "truth.npz", pairs=truth.later * rows + truth.earlier, dropped=truth.dropped())
+    found = {
+        "documents": rows,
+        "megabytes": round(sum(len(text.encode()) for text in made.texts) / 1e6, 1),
+        "ascii_share": sum(text.isascii() for text in made.texts) / rows,
+        "perturbed_copies": sum(at >= 0 for at in made.copy_of),
+        "other_scripts_left_out": made.left_out,
+        "exact_pairs": len(truth.later),
+        "exact_dropped": len(truth.dropped()),
+    }
+    about.write_text(json.dumps(found))
+    return found
 
 
-def cut(text: str) -> frozenset[str]:
-    """The shingles of one text, as a peer's user would write it."""
-    tokens = _TOKEN.findall(text.lower())
-    if len(tokens) < NGRAM:
-        return frozenset([" ".join(tokens)])
-    return frozenset(" ".join(tokens[i : i + NGRAM]) for i in range(len(tokens) - NGRAM + 1))
+def run_child(tool: str, folder: Path, banding: tuple[int, int], runs: int) -> None:
+    """Run one tool on a copy of the workspace, print what it took, and leave its marks in the folder."""
+    cases = []
+    for run in range(runs):
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            workspace = Path(shutil.copytree(folder / "workspace", Path(scratch) / "workspace"))
+            if tool not in OURS:
+                importlib.import_module(tool)
+            cpu, wall = time.process_time(), time.perf_counter()
+            marks = _by_step(workspace, banding) if tool == "curate" else _by_texts(tool, workspace, banding)
+            taken = {"cpu_s": round(time.process_time() - cpu, 2), "wall_s": round(time.perf_counter() - wall, 2)}
+            cases.append({"again": run > 0, **taken, "peak_rss_mb": round(_peak_bytes() / 1e6)})
+            np.save(folder / f"{tool}.npy", marks)
+    print(json.dumps(cases))
 
 
-def jaccard(a: frozenset[str], b: frozenset[str]) -> float:
-    """Jaccard of two sets that are not both empty."""
-    shared = len(a & b)
-    return shared / (len(a) + len(b) - shared)
+def _by_step(workspace: Path, banding: tuple[int, int]) -> np.ndarray:
+    from curate import dedupe, open_workspace
+
+    with open_workspace(workspace) as opened:
+        dedupe(opened, "documents", methods=["minhash"], settings=dict(zip(("bands", "rows"), banding, strict=True)), yes=True)
+    return _read(workspace, "SELECT sample_id, keeper_id FROM duplicates")
 
 
-def exact_pairs(texts: list[str]) -> set[tuple[int, int]]:
-    """Every pair (later, earlier) of Jaccard 0.8 or above: such sets share one of their rarest (1 - 0.8)|A| + 1 shingles."""
-    sets = [cut(text) for text in texts]
-    count: dict[str, int] = defaultdict(int)
-    for shingles in sets:
-        for shingle in shingles:
-            count[shingle] += 1
-    holders: dict[str, list[int]] = defaultdict(list)
-    pairs = set()
-    for row, shingles in enumerate(sets):
-        rare = sorted(shingles, key=lambda s: (count[s], s))
-        rare = rare[: len(rare) - int(np.ceil(THRESHOLD * len(rare) - 1e-9)) + 1]
-        met = {other for shingle in rare for other in holders[shingle]}
-        pairs |= {(row, other) for other in met if jaccard(shingles, sets[other]) >= THRESHOLD}
-        for shingle in rare:
-            if count[shingle] > 1:
-                holders[shingle].append(row)
-    return pairs
+def _by_texts(tool: str, workspace: Path, banding: tuple[int, int]) -> np.ndarray:
+    """Read texts from the catalog, mark, write the marks; (marked, 2) sample ids and those of their keepers."""
+    import duckdb
+
+    with duckdb.connect(str(workspace / "catalog.duckdb"), read_only=True, config={"threads": "1"}) as catalog:
+        table = catalog.sql("SELECT sample_id, text FROM real_samples ORDER BY sample_id").to_arrow_table()
+    if tool == "deduper":
+        stands = _mark(table["text"].combine_chunks().cast(pa.large_string()), banding)[0].stands_for
+    else:
+        stands = np.array(PEERS[tool](table["text"].to_pylist(), THRESHOLD, *banding))
+    ids = table["sample_id"].to_numpy()
+    marked = np.flatnonzero(stands >= 0)
+    found = pa.table({"sample_id": ids[marked], "keeper_id": ids[stands[marked]]})
+    with duckdb.connect(str(workspace / "marks.duckdb")) as written:
+        written.register("found", found)
+        written.execute("CREATE TABLE marks AS SELECT * FROM found")
+    return np.stack([found["sample_id"].to_numpy(), found["keeper_id"].to_numpy()], axis=1)
 
 
-def greedy(texts: Iterable[Any], candidates: Callable[[int], Iterable[int]], keep: Callable[[int], None]) -> list[int]:
-    """The pass that every tool makes: the best verified kept candidate stands for a row, or the row is kept."""
-    sets = list(texts)
-    stands_for = [-1] * len(sets)
-    for row, own in enumerate(sets):
-        scored = [(jaccard(own, sets[other]), -other) for other in candidates(row)]
-        best, other = max(scored, default=(0.0, 0))
-        if best >= THRESHOLD:
-            stands_for[row] = -other
-        else:
-            keep(row)
-    return stands_for
+def _read(workspace: Path, statement: str) -> np.ndarray:
+    import duckdb
+
+    with duckdb.connect(str(workspace / "catalog.duckdb"), read_only=True) as catalog:
+        table = catalog.sql(statement).to_arrow_table()
+    return np.stack([column.to_numpy() for column in table.columns], axis=1)
 
 
-def by_datasketch(texts: list[str]) -> list[int]:
-    """datasketch 2 with xxhash in place of its SHA-1, its batched update and its own LSH."""
-    import xxhash
-    from datasketch import MinHash, MinHashLSH
-
-    sets = [cut(text) for text in texts]
-    lsh = MinHashLSH(num_perm=BANDS * ROWS, params=(BANDS, ROWS))
-    encoded = [[shingle.encode() for shingle in shingles] for shingles in sets]
-    made = MinHash.bulk(encoded, num_perm=BANDS * ROWS, hashfunc=xxhash.xxh32_intdigest)
-    return greedy(sets, lambda row: lsh.query(made[row]), lambda row: lsh.insert(row, made[row]))
-
-
-def by_rensa(texts: list[str]) -> list[int]:
-    """rensa's RMinHash and its own LSH, signatures made in batches by its Rust code."""
-    from rensa import RMinHash, RMinHashLSH
-
-    sets = [cut(text) for text in texts]
-    made = RMinHash.from_token_sets([list(shingles) for shingles in sets], BANDS * ROWS, 1)
-    lsh = RMinHashLSH(threshold=THRESHOLD, num_perm=BANDS * ROWS, num_bands=BANDS)
-    return greedy(sets, lambda row: lsh.query(made[row]), lambda row: lsh.insert(row, made[row]))
-
-
-def by_curate(texts: list[str]) -> list[int]:
-    """Ours, on one thread."""
+def _mark(texts: pa.LargeStringArray, banding: tuple[int, int] | None, memory_bytes: int = 2**31) -> tuple[Any, float, float]:
+    """Ours on texts in memory, on one thread: the marks, and CPU seconds of sketching and of marking."""
     from curate.dedupers import MarkOptions
     from curate.dedupers.minhash import MinHashDeduper
     from curate.records import SILENT
 
-    array = pa.array(texts, pa.large_string())
-
-    class Held:
-        def take(self, rows: np.ndarray) -> pa.LargeStringArray:
-            return array.take(pa.array(rows))
-
-    deduper = MinHashDeduper(threshold=THRESHOLD, ngram=NGRAM, bands=BANDS, rows=ROWS)
-    sketches, order = deduper.sketch(array, threads=1), np.arange(len(texts))
-    options = MarkOptions(threads=1)
-    return deduper.mark(sketches, order, texts=Held(), options=options, progress=SILENT).stands_for.tolist()
+    settings = dict(zip(("bands", "rows"), banding, strict=True)) if banding else {}
+    deduper = MinHashDeduper(threshold=THRESHOLD, **settings)
+    options = MarkOptions(threads=1, memory_bytes=memory_bytes)
+    start = time.process_time()
+    sketches = deduper.sketch(texts, threads=1)
+    middle = time.process_time()
+    marks = deduper.mark(sketches, np.arange(len(texts)), texts=Held(texts), options=options, progress=SILENT)
+    return marks, middle - start, time.process_time() - middle
 
 
-TOOLS: dict[str, tuple[str, Callable[[list[str]], list[int]]]] = {
-    "curate": ("numba", by_curate),
-    "datasketch": ("datasketch", by_datasketch),
-    "rensa": ("rensa", by_rensa),
-}
+def spawn(arguments: list[str], **environment: str) -> Any:
+    """Run this file again in a new process and read its JSON."""
+    given = {**os.environ, "OMP_NUM_THREADS": "1", "DAFT_PROGRESS_BAR": "0", **environment}
+    found = os.pathsep.join([str(Path(__file__).parents[3]), given.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+    command = [sys.executable, __file__, *arguments]
+    output = subprocess.check_output(command, text=True, env={**given, "PYTHONPATH": found})
+    return json.loads(output.splitlines()[-1])
 
 
-def cold_seconds(texts: list[str]) -> float:
-    """CPU seconds of ours in a new process with an empty compile cache, the imports not counted."""
-    with tempfile.TemporaryDirectory() as folder:
-        held = Path(folder) / "texts.json"
-        held.write_text(json.dumps(texts))
-        code = (
-            f"import sys, json, time; sys.path.insert(0, {str(Path(__file__).parent)!r}); import bench_minhash, numba\n"
-            f"texts = json.loads(open({str(held)!r}).read()); start = time.process_time(); bench_minhash.by_curate(texts)\n"
-            "print(time.process_time() - start)"
-        )
-        environment = {"NUMBA_CACHE_DIR": str(Path(folder) / "cache"), "PYTHONPATH": str(Path(__file__).parents[3])}
-        return float(subprocess.check_output([sys.executable, "-c", code], text=True, env=environment))
+def judge(folder: Path, tool: str) -> dict[str, float]:
+    """Recall of the rows that an exact pass drops, and precision of the marks by the exact pairs."""
+    ids = np.sort(_read(folder / "workspace", "SELECT sample_id FROM real_samples")[:, 0])
+    marks = np.searchsorted(ids, np.load(folder / f"{tool}.npy"))
+    truth = np.load(folder / "truth.npz")
+    keys = marks.max(axis=1) * len(ids) + marks.min(axis=1)
+    recall = np.isin(truth["dropped"], marks[:, 0]).sum() / max(len(truth["dropped"]), 1)
+    return {"recall": round(float(recall), 5), "precision": round(float(np.isin(keys, truth["pairs"]).mean()), 5)}
 
 
-def recall_of_bands(texts: list[str], pairs: set[tuple[int, int]], bands: int | None, rows: int | None) -> float:
-    """The share of the exact pairs whose sketches of ours agree in a band, at these bands or the default ones."""
-    from curate.dedupers.minhash import MinHashDeduper
-
-    chosen = {} if bands is None else {"bands": bands, "rows": rows}
-    sketches = MinHashDeduper(threshold=THRESHOLD, ngram=NGRAM, **chosen).sketch(pa.array(texts, pa.large_string()))[:, :-2]
-    found = np.array(sorted(pairs))
-    return float((sketches[found[:, 0]] == sketches[found[:, 1]]).any(axis=1).mean())
-
-
-def judge(marks: list[int], reference: list[int], pairs: set[tuple[int, int]]) -> dict[str, float]:
-    """Recall of the rows that the exact pass drops, and precision of the marks by the exact pairs."""
-    dropped = {row for row, other in enumerate(reference) if other >= 0}
-    ours = {row for row, other in enumerate(marks) if other >= 0}
-    true = sum((row, marks[row]) in pairs for row in ours)
-    return {"recall": len(dropped & ours) / max(len(dropped), 1), "precision": true / max(len(ours), 1)}
-
-
-def measure(texts: list[str], repeats: int) -> dict[str, Any]:
-    """Run every tool that can be imported, best of `repeats`, and judge it."""
-    pairs = exact_pairs(texts)
-    earlier: dict[int, list[int]] = defaultdict(list)
-    for row, other in pairs:
-        earlier[row].append(other)
-    kept: set[int] = set()
-    sets = [cut(text) for text in texts]
-    reference = greedy(sets, lambda row: [other for other in earlier[row] if other in kept], kept.add)
-    by_curate(texts[:100])  # compiled, or read from the cache
-    rows = []
-    for name, (package, run) in TOOLS.items():
-        if importlib.util.find_spec(package) is None:
-            rows.append({"tool": name, "missing": True})
+def compare(folder: Path, tools: list[str], banding: tuple[int, int], runs: int) -> None:
+    """Run and judge every tool that can be imported, ours first."""
+    base: float | None = None
+    shape = f"{banding[0]}x{banding[1]}"
+    for tool in dict.fromkeys([*OURS, *tools]):
+        if tool in PEERS and importlib.util.find_spec(tool) is None:
+            print(json.dumps({"case": tool, "missing": "not installed"}), flush=True)
             continue
-        spent = []
-        for _ in range(repeats):
-            start = time.process_time()
-            marks = run(texts)
-            spent.append(time.process_time() - start)
-        rows.append({"tool": name, "cpu_s": min(spent), **judge(marks, reference, pairs)})
-    for row in rows:
-        if "cpu_s" in row:
-            row["times_curate"] = row["cpu_s"] / rows[0]["cpu_s"]
-    return {
-        "documents": len(texts),
-        "megabytes": sum(map(len, texts)) / 1e6,
-        "pairs": len(pairs),
-        "tools": rows,
-        "curate_cold_cpu_s": cold_seconds(texts),
-        "pair_recall_32x4": recall_of_bands(texts, pairs, BANDS, ROWS),
-        "pair_recall_default": recall_of_bands(texts, pairs, None, None),
+        asked = ["--child", tool, "--folder", str(folder), "--banding", shape, "--runs", str(runs)]
+        cases = spawn(asked)
+        if tool == "curate":
+            with tempfile.TemporaryDirectory() as empty:
+                cold = spawn([*asked[:-1], "1"], NUMBA_CACHE_DIR=empty)[0]
+            print(json.dumps({"case": "curate, empty compile cache", "banding": shape, **cold}), flush=True)
+            base = min(case["cpu_s"] for case in cases)
+        for case in cases:
+            ratio = {"times_curate": round(case["cpu_s"] / base, 2)} if base else {}
+            print(json.dumps({"case": tool, "banding": shape, **case, **ratio, **judge(folder, tool)}), flush=True)
+
+
+def short_documents(rows: int) -> pa.LargeStringArray:
+    """Documents of 30 words, of which a tenth (at most 50,000) are equal and as many differ from one in a word."""
+    rng = np.random.default_rng(rows)
+    words = np.array([f"word{i}" for i in range(50_000)])
+    group = min(rows // 10, 50_000)
+    base = " ".join(words[:40])
+    chunks = [pa.array([base] * group + [f"{base} {i}" for i in range(group)], pa.large_string())]
+    for low in range(2 * group, rows, 50_000):
+        drawn = words[rng.integers(0, len(words), (min(50_000, rows - low), 30))]
+        chunks.append(pa.array([" ".join(row) for row in drawn], pa.large_string()))
+    return pa.concat_arrays(chunks).take(pa.array(rng.permutation(rows)))
+
+
+def run_short(rows: int, memory_bytes: int) -> None:
+    """Measure the plug-in on short documents in mapped files; peak memory is that of `mark`, above what was held before."""
+    from curate.dedupers import MarkOptions
+    from curate.dedupers.minhash import MinHashDeduper
+    from curate.records import SILENT
+
+    deduper = MinHashDeduper(threshold=THRESHOLD)
+    _mark(short_documents(1000), None)  # compiled, or read from the cache
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        texts = _on_disk(short_documents(rows), folder / "texts.arrow")
+        start = time.process_time()
+        sketches = np.memmap(folder / "sketches", np.uint32, "w+", shape=(rows, deduper.settings["bands"] + 2))
+        for low in range(0, rows, 50_000):
+            sketches[low : low + 50_000] = deduper.sketch(texts.slice(low, 50_000), threads=1)
+        middle = time.process_time()
+        sketches = np.memmap(folder / "sketches", np.uint32, "r", shape=sketches.shape)
+        pa.default_memory_pool().release_unused()
+        options = MarkOptions(threads=1, memory_bytes=memory_bytes, folder=folder)
+        order, held = np.arange(rows), Held(texts)
+        before = _reset_peak()
+        marks = deduper.mark(sketches, order, texts=held, options=options, progress=SILENT)
+        peak = _peak_bytes()
+    cpu_s = time.process_time() - start
+    found = {
+        "case": "short documents",
+        "rows": rows,
+        "memory_mb": round(memory_bytes / 1e6),
+        "sketches_mb": round(sketches.nbytes / 1e6),
+        "sketch_cpu_s": round(middle - start, 2),
+        "mark_cpu_s": round(cpu_s - (middle - start), 2),
+        "us_per_row": round(cpu_s / rows * 1e6, 1),
+        "peak_above_start_mb": round((peak - before) / 1e6),
+        "marked": int((marks.stands_for >= 0).sum()),
+        "compared": marks.compared,
+        "notes": marks.notes[1:],
     }
+    print(json.dumps(found))
+
+
+def _on_disk(texts: pa.LargeStringArray, file: Path) -> pa.LargeStringArray:
+    """The same texts in a mapped Arrow file, as `dedupe` holds those of a corpus over its limit of memory."""
+    schema = pa.schema([("text", pa.large_string())])
+    with pa.ipc.new_file(str(file), schema) as written:
+        written.write_batch(pa.record_batch([texts], schema=schema))
+    return pa.ipc.open_file(pa.memory_map(str(file))).get_batch(0).column(0)
+
+
+def _reset_peak() -> int:
+    """Start the count of the peak anew; returns the resident bytes now (Linux only)."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return _peak_bytes()
+
+
+def _peak_bytes() -> int:
+    """The most bytes that were resident since the program began; not `ru_maxrss`, which a parent's size leaks into."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(line for line in lines if line.startswith("VmHWM:")).split()[1])
+
+
+def machine() -> str:
+    """One line about where this runs."""
+    load = os.getloadavg()[0]
+    return f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, load {load:.1f}, Python {platform.python_version()}"
 
 
 def main() -> None:
-    """Measure and print one table, or one JSON object."""
+    """Measure, and print one JSON object a case."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--documents", type=int, default=20_000)
-    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--rows", type=int, default=20_000, help="documents")
+    parser.add_argument("--banding", default="30x7", help="bands x rows; 30x7 is what curate chooses at 0.8")
+    parser.add_argument("--tools", nargs="*", default=list(PEERS), help="peers to run")
+    parser.add_argument("--runs", type=int, default=2, help="how often each runs in its process")
     parser.add_argument("--corpora", type=Path, default=CORPORA)
     parser.add_argument("--man", type=Path)
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--folder", type=Path, help="keep the documents, their truth and the workspace here")
+    parser.add_argument("--curve", type=int, nargs="*", help="numbers of short documents")
+    parser.add_argument("--memory", help="limit of memory for short documents, such as 200MB")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
     asked = parser.parse_args()
-    report = measure(documents(asked.documents, asked.corpora, asked.man), asked.repeats)
-    if asked.json:
-        print(json.dumps(report))
-        return
-    print(
-        f"{report['documents']} documents, {report['megabytes']:.1f} MB, {report['pairs']} pairs at Jaccard {THRESHOLD} or more"
-    )
-    print(f"{'tool':12} {'CPU s':>8} {'× ours':>8} {'recall':>8} {'precision':>10}")
-    for row in report["tools"]:
-        if row.get("missing"):
-            print(f"{row['tool']:12} not installed (extra `bench`)")
-            continue
-        print(f"{row['tool']:12} {row['cpu_s']:8.2f} {row['times_curate']:8.1f} {row['recall']:8.4f} {row['precision']:10.4f}")
-    print(f"curate with an empty compile cache: {report['curate_cold_cpu_s']:.2f} CPU s")
-    print(
-        f"pairs that share a band: {report['pair_recall_32x4']:.5f} at 32×4, {report['pair_recall_default']:.5f} at the default"
-    )
+    bands, rows = (int(part) for part in asked.banding.split("x"))
+    if asked.child == "short":
+        run_short(asked.rows, int(asked.memory))
+    elif asked.child:
+        run_child(asked.child, asked.folder, (bands, rows), asked.runs)
+    elif asked.curve or asked.memory:
+        from curate.workspace import parse_bytes
+
+        print(json.dumps({"case": "machine", "machine": machine()}), flush=True)
+        for count in asked.curve or [asked.rows]:
+            limit = parse_bytes(asked.memory or "2GB")
+            case = spawn(["--child", "short", "--rows", str(count), "--memory", str(limit)])
+            print(json.dumps(case), flush=True)
+    else:
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = asked.folder or Path(scratch)
+            folder.mkdir(parents=True, exist_ok=True)
+            about = prepare(folder, asked.rows, asked.corpora, asked.man)
+            print(json.dumps({"case": "documents", "machine": machine(), **about}), flush=True)
+            compare(folder, asked.tools, (bands, rows), asked.runs)
 
 
 if __name__ == "__main__":
