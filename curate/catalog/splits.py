@@ -122,21 +122,26 @@ def counts(catalog: Catalog, split: Split) -> dict[str, int]:
     return {part: found[part] for part in PARTS if part in found}
 
 
-def population(catalog: Catalog, dataset: Dataset, *, stratify: str | None = None, group: str | None = None) -> pa.Table:
+def population(
+    catalog: Catalog, dataset: Dataset, *, stratify: str | None = None, group: str | None = None, parts: str | None = None
+) -> pa.Table:
     """Every real sample of a dataset, dropped ones too.
 
     Args:
-        stratify, group: "label", "external_id" or a metadata field (dots reach into nested ones).
+        stratify, group, parts: "label", "external_id" or a metadata field (dots reach into nested ones); parts may be "source",
+            which gives the file's path from the folder that was read on, a line break, and the place in it.
 
     Returns:
-        sample_id, content_hash, is_curated, stratum, group_value; the last two NULL where not asked for or without value.
+        sample_id, content_hash, is_curated, stratum, group_value, given_part; the last three NULL where not asked for or
+        without value.
     """
+    given = _value(parts) if parts != "source" else _SOURCE_PATH
     return catalog.table(
         f"""SELECT s.sample_id, s.content_hash, v.action IS DISTINCT FROM 'drop' AS is_curated,
-                   {_value(stratify)} AS stratum, {_value(group)} AS group_value
-            FROM real_samples s LEFT JOIN current_verdicts v USING (sample_id)
+                   {_value(stratify)} AS stratum, {_value(group)} AS group_value, {given} AS given_part
+            FROM real_samples s JOIN sources u USING (source_id) LEFT JOIN current_verdicts v USING (sample_id)
             WHERE s.dataset_id = ?""",
-        [*_paths(stratify), *_paths(group), dataset.dataset_id],
+        [*_paths(stratify), *_paths(group), *_paths(None if parts == "source" else parts), dataset.dataset_id],
     )
 
 
@@ -265,6 +270,9 @@ _SELECT = """SELECT split_id, dataset_id, d.name, p.name, version, recipe, seed,
 def _split(row: tuple[Any, ...]) -> Split:
     split_id, dataset_id, dataset, name, version, recipe, seed, digest, members, run_id = row
     return Split(split_id, dataset_id, dataset, name, version, json.loads(recipe), seed, digest, members, run_id)
+
+
+_SOURCE_PATH = "regexp_extract(u.root, '[^/\\\\]*$') || '/' || replace(u.uri, u.root, '') || chr(10) || s.locator"
 
 
 def _value(field: str | None) -> str:

@@ -35,6 +35,12 @@ def split(
     group: Annotated[
         str | None, typer.Option(metavar="FIELD", help="Keep samples with the same value together: a metadata field, or label.")
     ] = None,
+    parts: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FIELD", help="Keep the test and validation parts the data comes with: source (file names) or a field."
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Another seed makes another split.")] = 0,
     name: Annotated[str, typer.Option(help="Name of the split; a name keeps its settings for ever.")] = "default",
     workspace: WorkspaceOption = None,
@@ -51,7 +57,7 @@ def split(
 
     shares = parse_ratios(ratios)
     with opened(workspace, wait=wait) as ws:
-        report = step(ws, dataset, name=name, ratios=shares, stratify=stratify, group=group, seed=seed)
+        report = step(ws, dataset, name=name, ratios=shares, stratify=stratify, group=group, parts=parts, seed=seed)
     show(report, as_json, _describe_split)
 
 
@@ -62,7 +68,7 @@ def _describe_split(report: SplitReport) -> str:
     return lines(
         f"{report.reference}: {report.members:,} samples{grouped}, {state}  ({seconds(report.seconds)})",
         *(
-            f"  {part:<10} {facts.samples:>9,}  {facts.share:.2%} (asked {facts.asked:.2%}), {facts.groups:,} groups"
+            f"  {part:<10} {facts.samples:>9,}  {facts.share:.2%}{_asked(facts.asked)}, {facts.groups:,} groups"
             for part, facts in report.parts.items()
         ),
         since if report.changed and report.version > 1 else None,
@@ -70,6 +76,10 @@ def _describe_split(report: SplitReport) -> str:
         *(f"  note: {note}" for note in report.notes),
         f"  next: curate export {report.dataset}@{report.name}/train --format parquet -o out",
     )
+
+
+def _asked(share: float | None) -> str:
+    return f" (asked {share:.2%})" if share is not None else ""
 
 
 def export(

@@ -7,6 +7,7 @@ finds copies; it proves nothing about privacy.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -163,6 +164,7 @@ def _classifier(
     Where there are more rows than it learns from, every label gives equally many, so that none is left out: all
     draws of a label that the classifier has never seen would be refused.
     """
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
     by_label: dict[str, list[int]] = {}
@@ -173,11 +175,15 @@ def _classifier(
         return None
     most = max(1, _CLASSIFIER_ROWS // len(by_label))
     rows = np.concatenate([np.array(found)[_spread(len(found), most)] for _, found in sorted(by_label.items())])
-    fitted = LogisticRegression(C=160.0, max_iter=300).fit(train[rows], [labels[n] for n in rows])  # unit vectors: weak penalty
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ConvergenceWarning)
+        # unit vectors: weak penalty
+        fitted = LogisticRegression(C=160.0, max_iter=300).fit(train[rows], [labels[n] for n in rows])
+    early = ", stopped before it had converged" if any(issubclass(w.category, ConvergenceWarning) for w in caught) else ""
     known = sum(map(len, by_label.values()))
     return (
         lambda vectors: fitted.predict(vectors).tolist(),
-        f"label-mismatch: a logistic regression on {len(rows):,} of {known:,} real training vectors reads another label",
+        f"label-mismatch: a logistic regression on {len(rows):,} of {known:,} real training vectors{early} reads another label",
     )
 
 

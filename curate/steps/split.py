@@ -13,7 +13,8 @@ from curate.catalog import datasets, runs, splits
 from curate.catalog.datasets import Dataset
 from curate.catalog.splits import PARTS, Split
 from curate.errors import InputError, SettingError
-from curate.steps._allocation import Group, allocate
+from curate.steps._allocation import Group
+from curate.steps._given_parts import allocate_given, held_out, read_parts
 from curate.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -30,13 +31,13 @@ class PartFacts:
     Attributes:
         samples, groups: how many it holds.
         share: of the members, as achieved.
-        asked: the share that the ratios asked for.
+        asked: the share that the ratios asked for; None where the corpus came with its parts.
     """
 
     samples: int
     groups: int
     share: float
-    asked: float
+    asked: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ def split(
     ratios: Mapping[str, float] = DEFAULT_RATIOS,
     stratify: str | None = None,
     group: str | None = None,
+    parts: str | None = None,
     seed: int = 0,
 ) -> SplitReport:
     """Freeze a split of the curated samples.
@@ -93,6 +95,9 @@ def split(
         ratios: part → share, of train, validation and test; together 1. A part may have 0 or be left out.
         stratify: "label", "external_id" or a metadata field whose values are spread evenly over the parts.
         group: the same kinds of field; samples with the same value stay together.
+        parts: the same kinds of field, or "source": what comes as test or validation there (the file's name says it, or the
+            field's value) stays so. What comes as train also fills the parts that the ratios ask for and the corpus lacks;
+            samples that name no part are dealt by the ratios. A group that comes in several parts goes to the most held-out.
 
     Raises:
         SettingError: a setting is out of range, a field has no value anywhere, or the name is taken by another recipe.
@@ -105,7 +110,7 @@ def split(
     splits.check_name(name)
     catalog = workspace.catalog
     home = datasets.find(catalog, dataset)
-    recipe = {"ratios": shares, "stratify": stratify, "group": group, "seed": seed}
+    recipe = {"ratios": shares, "stratify": stratify, "group": group, "seed": seed, **({"parts": parts} if parts else {})}
     before = splits.newest(catalog, home, name=name)
     if before is not None and before.recipe != recipe:
         raise _frozen(before, recipe)
@@ -127,7 +132,7 @@ def split(
         changed=changed,
         members=frozen.members,
         members_hash=frozen.members_hash,
-        parts=_facts(plan.members, shares),
+        parts=_facts(plan.members, {} if parts else shares),
         groups=len(plan.sizes),
         largest_group=max(plan.sizes.values()),
         added=len(new - old) if old is not None else len(new) if changed else 0,
@@ -173,7 +178,8 @@ def _plan(workspace: Workspace, home: Dataset, name: str, recipe: Mapping[str, A
     from curate.steps._groups import group_samples
 
     catalog = workspace.catalog
-    population = splits.population(catalog, home, stratify=recipe["stratify"], group=recipe["group"])
+    field = recipe.get("parts")
+    population = splits.population(catalog, home, stratify=recipe["stratify"], group=recipe["group"], parts=field)
     _check_field(workspace, home, population, "stratify", recipe["stratify"])
     _check_field(workspace, home, population, "group", recipe["group"], column="group_value")
     groups = group_samples(catalog, population)
@@ -186,11 +192,18 @@ def _plan(workspace: Workspace, home: Dataset, name: str, recipe: Mapping[str, A
         raise InputError(
             f"{home.name} has no curated sample to split", hint=f"curate status, or curate ingest PATH -d {home.name}"
         )
-    stood = _anchors(ids, keys, curated, former)
+    given, notes = read_parts(population, field) if field else ({}, [])
+    bound, train_ratios = held_out(given, recipe["ratios"])
+    stood = _anchors(ids, keys, curated, bound | former)
+    came = _anchors(ids, keys, curated, given)
     sizes = Counter(key for key, is_curated in zip(keys, curated, strict=True) if is_curated)
     main = _main_strata(keys, strata, curated) if recipe["stratify"] else dict.fromkeys(sizes, "")
-    chosen = allocate(
-        (Group(key, size, main[key], stood.get(key)) for key, size in sizes.items()), recipe["ratios"], seed=recipe["seed"]
+    chosen = allocate_given(
+        [Group(key, size, main[key], stood.get(key)) for key, size in sizes.items()],
+        recipe["ratios"],
+        {key for key, part in came.items() if part == "train"},
+        train_ratios,
+        seed=recipe["seed"],
     )
     parts = [chosen[key] if is_curated else None for key, is_curated in zip(keys, curated, strict=True)]
     table = pa.table(
@@ -202,7 +215,10 @@ def _plan(workspace: Workspace, home: Dataset, name: str, recipe: Mapping[str, A
         }
     ).filter(population["is_curated"])
     moved = sorted(i for i, part in zip(ids, parts, strict=True) if part is not None and former.get(i, part) != part)
-    return _Plan(table, sizes, tuple(moved), _notes(workspace, home, population, recipe, sizes))
+    away = sum(part is not None and bound.get(i, part) != part for i, part in zip(ids, parts, strict=True))
+    if away:
+        notes.append(f"{away:,} samples stand in a part other than the one they came in, with a duplicate or their group")
+    return _Plan(table, sizes, tuple(moved), (*_notes(workspace, home, population, recipe, sizes), *notes))
 
 
 def _anchors(ids: list[int], keys: list[str], curated: list[bool], former: Mapping[int, str]) -> dict[str, str]:
@@ -226,13 +242,14 @@ def _main_strata(keys: list[str], strata: list[str | None], curated: list[bool])
 
 
 def _facts(members: pa.Table, shares: Mapping[str, float]) -> dict[str, PartFacts]:
+    """Facts by part; no shares mean that nobody asked for any."""
     samples_in: Counter[str] = Counter(members["part"].to_pylist())
     groups_in: Counter[str] = Counter(
         part for part, _ in set(zip(members["part"].to_pylist(), members["group_key"].to_pylist(), strict=True))
     )
     total = members.num_rows
     return {
-        part: PartFacts(samples_in[part], groups_in[part], samples_in[part] / total, shares.get(part, 0.0))
+        part: PartFacts(samples_in[part], groups_in[part], samples_in[part] / total, shares.get(part, 0.0) if shares else None)
         for part in PARTS
         if shares.get(part, 0.0) > 0 or samples_in[part]
     }
@@ -253,7 +270,9 @@ def _checked_ratios(ratios: Mapping[str, float]) -> dict[str, float]:
 
 def _frozen(before: Split, recipe: Mapping[str, Any]) -> SettingError:
     differing = [
-        f"{key} {before.recipe.get(key)!r}, not {recipe[key]!r}" for key in recipe if before.recipe.get(key) != recipe[key]
+        f"{key} {before.recipe.get(key)!r}, not {recipe.get(key)!r}"
+        for key in sorted(before.recipe.keys() | recipe.keys())
+        if before.recipe.get(key) != recipe.get(key)
     ]
     return SettingError(
         f"the split {before.dataset}@{before.name} is frozen: it was made with {'; '.join(differing)}",

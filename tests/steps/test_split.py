@@ -377,3 +377,51 @@ def test_the_members_hash_is_over_content_and_part(workspace):
     rows = workspace.catalog.rows("SELECT content_hash, part FROM parts JOIN real_samples USING (sample_id)")
     lines = sorted(f"{content} {part}\n" for content, part in rows)
     assert report.members_hash == hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def parted(count: int, part: str | None, *, start: int) -> list[dict]:
+    return [{**row, **({"part": part} if part else {})} for row in numbered(count, start=start)]
+
+
+def test_parts_that_the_data_comes_with_are_kept_and_train_gives_what_is_lacking(workspace):
+    put(workspace, parted(80, "train", start=0) + parted(30, "test", start=100) + parted(20, None, start=200))
+    report = split(workspace, "tales", parts="part", ratios=DEFAULT)
+    found = parts_by_text(workspace, report)
+    assert all(found[f"tale {n}"] == "test" for n in range(100, 130))
+    of_train = Counter(found[f"tale {n}"] for n in range(80))
+    assert of_train["test"] == 0 and abs(of_train["validation"] - 80 / 9) <= 2
+    assert any("20 samples name no part" in note for note in report.notes)
+    assert split(workspace, "tales", parts="part", ratios=DEFAULT).changed is False
+    assert report.parts["test"].asked is None
+    with pytest.raises(SettingError, match="parts 'part'"):
+        split(workspace, "tales", ratios=DEFAULT)
+
+
+def test_file_names_say_the_part_and_all_three_leave_nothing_to_deal(workspace):
+    for start, (file, part) in enumerate(
+        {"a_train.jsonl": "train", "dev.jsonl": "validation", "test-00.jsonl": "test"}.items()
+    ):
+        put(workspace, numbered(10, start=100 * start), file)
+        assert part
+    found = parts_by_text(workspace, split(workspace, "tales", parts="source"))
+    assert {text: part for text, part in found.items() if part != "train"} == {
+        **{f"tale {n}": "validation" for n in range(100, 110)},
+        **{f"tale {n}": "test" for n in range(200, 210)},
+    }
+
+
+def test_a_group_that_comes_in_two_parts_is_held_out_whole_and_told(workspace):
+    put(workspace, parted(10, "train", start=0), "one.jsonl")
+    put(workspace, parted(5, "test", start=0), "two.jsonl")  # five of them again
+    report = split(workspace, "tales", parts="part", ratios={"train": 1.0})
+    rows = workspace.catalog.rows(
+        "SELECT s.text, list(DISTINCT m.part) FROM split_members m JOIN real_samples s USING (sample_id) GROUP BY 1"
+    )
+    assert dict(rows) == {f"tale {n}": ["test"] if n < 5 else ["train"] for n in range(10)}
+    assert any(note.startswith("5 samples stand in a part other") for note in report.notes)
+
+
+def test_a_field_that_names_no_part_is_refused_with_what_it_says(workspace):
+    put(workspace, numbered(4))
+    with pytest.raises(SettingError, match="it says 'l0'"):
+        split(workspace, "tales", parts="label")
