@@ -65,10 +65,15 @@ class SketchCache:
         start = 0
         for known, _ in self._segments:
             order = np.argsort(known[:, 0])
-            at = np.searchsorted(known[order, 0], wanted[:, 0])
-            at = order[np.minimum(at, len(order) - 1)]
-            hit = (known[at] == wanted).all(axis=1)
-            places[hit] = start + at[hit]
+            leading = known[order, 0]
+            at, asking = np.searchsorted(leading, wanted[:, 0]), np.arange(len(wanted))
+            while len(asking):  # more than once only where leading halves collide
+                asking = asking[at[asking] < len(leading)]
+                asking = asking[leading[at[asking]] == wanted[asking, 0]]
+                hit = known[order[at[asking]], 1] == wanted[asking, 1]
+                places[asking[hit]] = start + order[at[asking[hit]]]
+                asking = asking[~hit]
+                at[asking] += 1
             start += len(known)
         return places
 
