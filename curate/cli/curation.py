@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
         "curate dedupe support --method exact --method minhash --threshold minhash=0.8",
         "curate dedupe support --rethreshold minhash=0.9 --dry-run",
         "curate dedupe support --borderline 3 --method minhash",
-        "curate dedupe support --target-size 40 --method minhash --dry-run",
+        "curate dedupe support --target-size 43 --method minhash --dry-run",
     )
     app.command(epilog="Example: " + " && ".join(examples))(dedupe)
     app.command(epilog="Example: curate duplicates support -n 5")(duplicates)

@@ -5,6 +5,9 @@ gsm8k problems. The false-alarm rate is the share of texts that have such a part
 a user loses. A positive is a text and its edit by one stated rule; the found rate is the share at or above the threshold.
 
     python tests/benchmarks/dedupe/bench_thresholds.py --corpora ../shared/data --embedder minilm
+
+The shares are those of `curate calibrate`. With --pairs FILE the texts are written as labelled pairs, each text beside its
+nearest stranger, for `curate calibrate FILE --lower` to measure alike.
 """
 
 from __future__ import annotations
@@ -15,11 +18,13 @@ import json
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from curate import plugins
 from curate.embedders import EmbedderOptions
+from curate.steps._precision_curve import measure_curve
 
 THRESHOLDS = (0.80, 0.85, 0.88, 0.90, 0.92, 0.93, 0.94, 0.95, 0.96, 0.97, 0.98, 0.99)
 Edit = Callable[[str, random.Random], str]
@@ -80,43 +85,61 @@ def greeted(text: str, _: random.Random) -> str:
 EDITS: tuple[Edit, ...] = (upper, bare, shouted, typo, swapped, dropped, reordered, greeted)
 
 
-def read_corpora(folder: Path, problems: int) -> tuple[list[str], list[str], list[str]]:
+def read_corpora(folder: Path, problems: int, questions: int | None = None) -> tuple[list[str], list[str], list[str]]:
     """Questions, their intents, and the first problems."""
     with (folder / "banking77" / "train.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
+    if questions:
+        rows = random.Random(0).sample(rows, questions)
     lines = (folder / "gsm8k" / "train.jsonl").read_text(encoding="utf-8").splitlines()[:problems]
     return [row["text"] for row in rows], [row["category"] for row in rows], [json.loads(line)["question"] for line in lines]
 
 
-def nearest_stranger(vectors: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """The highest cosine of each row to a row of another group."""
-    best = np.empty(len(vectors), np.float32)
+def nearest_stranger(vectors: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The highest cosine of each row to a row of another group, and that row."""
+    best, stranger = np.empty(len(vectors), np.float32), np.empty(len(vectors), np.int64)
     for start in range(0, len(vectors), 1024):
         cosines = vectors[start : start + 1024] @ vectors.T
         cosines[groups[start : start + 1024, None] == groups[None]] = -1
-        best[start : start + 1024] = cosines.max(1)
-    return best
+        best[start : start + 1024], stranger[start : start + 1024] = cosines.max(1), cosines.argmax(1)
+    return best, stranger
 
 
-def measure(
-    embed: Callable[[list[str]], np.ndarray], corpora: Path, problems: int, edited: int, seed: int
-) -> dict[str, np.ndarray]:
-    """Cosines by name: `strangers …` of the negatives, and each edit's of the positives."""
-    questions, intents, maths = read_corpora(corpora, problems)
-    bank, gsm = embed(questions), embed(maths)
-    groups = np.unique(intents, return_inverse=True)[1]
-    found = {
-        "strangers banking77": nearest_stranger(bank, groups),
-        "strangers gsm8k": nearest_stranger(gsm, np.arange(len(gsm))),
-    }
-    rng = random.Random(seed)
-    picked = rng.sample(range(len(questions)), edited)
-    picked_gsm = rng.sample(range(len(maths)), edited // 3)
+class Measured(NamedTuple):
+    """Cosines by name, `strangers …` of the negatives and each edit's of the positives, and the pairs behind them all."""
+
+    cosines: dict[str, np.ndarray]
+    pairs: list[tuple[str, str, int]]
+
+
+def measure(embed: Callable[[list[str]], np.ndarray], args: argparse.Namespace) -> Measured:
+    """Measure the pairs of both kinds."""
+    questions, intents, maths = read_corpora(args.corpora, args.problems, args.questions)
+    found, pairs = dict[str, np.ndarray](), list[tuple[str, str, int]]()
+    vectors = []
+    for name, texts, groups in (
+        ("banking77", questions, np.unique(intents, return_inverse=True)[1]),
+        ("gsm8k", maths, np.arange(len(maths))),
+    ):
+        vectors.append(embed(texts))
+        found[f"strangers {name}"], stranger = nearest_stranger(vectors[-1], groups)
+        pairs += [(text, texts[other], 0) for text, other in zip(texts, stranger, strict=True)]
+    rng = random.Random(args.seed)
+    picked = rng.sample(range(len(questions)), args.edited)
+    picked_gsm = rng.sample(range(len(maths)), args.edited // 3)
     texts = [questions[row] for row in picked] + [maths[row] for row in picked_gsm]
-    originals = np.concatenate([bank[picked], gsm[picked_gsm]])
+    originals = np.concatenate([vectors[0][picked], vectors[1][picked_gsm]])
     for edit in EDITS:
-        found[edit.__name__] = (originals * embed([edit(text, rng) for text in texts])).sum(1)
-    return found
+        changed = [edit(text, rng) for text in texts]
+        found[edit.__name__] = (originals * embed(changed)).sum(1)
+        pairs += [(text, other, 1) for text, other in zip(texts, changed, strict=True)]
+    return Measured(found, pairs)
+
+
+def shares(cosines: np.ndarray) -> dict[str, float]:
+    """The share of pairs at or above each threshold, as `curate calibrate` counts it."""
+    curve = measure_curve(cosines, np.ones(len(cosines), np.bool_), THRESHOLDS)
+    return {str(point.threshold): point.recall or 0.0 for point in curve}
 
 
 def main() -> None:
@@ -129,12 +152,17 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--folder", type=Path, help="where the static embedder keeps its table")
+    parser.add_argument("--questions", type=int, help="only so many of banking77")
+    parser.add_argument("--pairs", type=Path, help="write the labelled pairs to this CSV file")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     name, _, model = args.embedder.partition(":")
     embedder = plugins.load("embedders", name)(EmbedderOptions(model=model or None, threads=args.threads, folder=args.folder))
-    cosines = measure(embedder.embed_texts, args.corpora, args.problems, args.edited, args.seed)
-    table = {what: {str(t): float((values >= t).mean()) for t in THRESHOLDS} for what, values in cosines.items()}
+    measured = measure(embedder.embed_texts, args)
+    table = {what: shares(cosines) for what, cosines in measured.cosines.items()}
+    if args.pairs:
+        with args.pairs.open("w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows([("left", "right", "same"), *measured.pairs])
     if args.json:
         print(json.dumps({"embedder": args.embedder, "share at or above": table}))
         return
