@@ -6,6 +6,7 @@ import io
 import json
 import random
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -222,6 +223,24 @@ def test_a_dedupe_after_each_ingest_ends_as_one_of_everything_does(tmp_path_fact
         assert mine == theirs
 
 
+@pytest.mark.parametrize("keep", ["first", "largest"])
+def test_neither_threads_nor_memory_nor_caches_move_a_verdict(workspace, keep):
+    put(workspace, planted(12, 120))
+    give_vectors(workspace)
+    options: dict[str, Any] = {"methods": ["exact", "minhash", "semantic"], "keep": keep, "embedder": "static", "yes": True}
+    dedupe(workspace, "d", **options)
+    before, counts = decided(workspace), written(workspace)
+    assert any(row["reason"] == "minhash" for row in before) and any(row["reason"] == "semantic" for row in before)
+    for threads, memory in ((1, "2GB"), (2, "1kB"), (3, "20kB")):
+        limits = workspace.settings.limits.model_copy(update={"threads": threads})
+        workspace.settings = workspace.settings.model_copy(update={"limits": limits})
+        for cache in ("judged", "sketches"):
+            shutil.rmtree(workspace.root / "indexes" / cache)
+        dedupe(workspace, "d", **options, memory=memory)
+        assert (decided(workspace), written(workspace)) == (before, counts)
+        assert not any((workspace.root / "indexes" / "spill").iterdir())
+
+
 def test_new_texts_alone_are_sketched_and_compared(workspace, monkeypatch):
     sketched = []
     real = MinHashDeduper.sketch
@@ -384,17 +403,31 @@ def near_copies(count: int) -> list[str]:
     return [edited(rng, base, 1) + f" tail{n}" for n in range(count)]
 
 
-@pytest.mark.parametrize("others", [5, 200])
-def test_a_false_group_stops_the_step_and_changes_nothing_until_told_yes(workspace, others):
+@pytest.mark.parametrize(
+    ("others", "what"),
+    [(5, "109 of 115 samples would be dropped"), (200, "one group of near-duplicates would hold 110 of 310 samples")],
+)
+def test_a_false_group_stops_the_step_shows_itself_and_changes_nothing_until_told_yes(workspace, others, what):
     rng = random.Random(7)
-    put(workspace, near_copies(110) + [story(rng) for _ in range(others)])
-    with pytest.raises(NeedsConfirmation, match="nothing was changed") as stopped:
+    put(workspace, [story(rng) for _ in range(others)] + near_copies(110))
+    with pytest.raises(NeedsConfirmation, match=f"{what}; nothing was changed") as stopped:
         dedupe(workspace, "d", methods=TEXT_METHODS)
-    assert "word57 word" in str(stopped.value) and "--yes" in (stopped.value.hint or "")
+    assert "--yes" in (stopped.value.hint or "")
+    texts = {row["sample_id"]: row["text"] for row in rows(workspace)}
+    group = ids(workspace)[others:]
+    shown = re.findall(r"\n    (\d+): (.*)", str(stopped.value))
+    assert len(shown) == 5 and int(shown[0][0]) == group[0] and {int(sample_id) for sample_id, _ in shown} <= set(group)
+    assert all(texts[int(sample_id)].startswith(excerpt) and len(excerpt) == 100 for sample_id, excerpt in shown)
     assert written(workspace) == (0, 0)
     assert workspace.catalog.rows("SELECT status FROM runs WHERE step = 'dedupe'") == [("failed",)]
     report = dedupe(workspace, "d", methods=TEXT_METHODS, yes=True)
     assert report.largest_group == 110 and report.kept == others + 1
+
+
+def test_a_group_of_a_quarter_raises_no_alarm(workspace):
+    rng = random.Random(7)
+    put(workspace, near_copies(40) + [story(rng) for _ in range(120)])
+    assert dedupe(workspace, "d", methods=TEXT_METHODS).largest_group == 40
 
 
 def test_many_byte_identical_copies_raise_no_alarm(workspace):
