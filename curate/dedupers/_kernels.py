@@ -44,7 +44,34 @@ def _mix(x):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _tokenise(data, start, end, classes, each, out):  # type: ignore[no-untyped-def]
+def _decode(data, i):  # type: ignore[no-untyped-def]
+    """The code point whose UTF-8 bytes, two or more of them, begin at data[i], and where they end."""
+    point = np.int64(data[i])
+    if point < 0xE0:
+        return (point & 0x1F) << 6 | (np.int64(data[i + 1]) & 0x3F), i + 2
+    if point < 0xF0:
+        return (point & 0x0F) << 12 | (np.int64(data[i + 1]) & 0x3F) << 6 | (np.int64(data[i + 2]) & 0x3F), i + 3
+    point = (point & 0x07) << 18 | (np.int64(data[i + 1]) & 0x3F) << 12
+    return point | (np.int64(data[i + 2]) & 0x3F) << 6 | (np.int64(data[i + 3]) & 0x3F), i + 4
+
+
+@kernel
+def mark_unfoldable(data, offsets, folds, out):  # type: ignore[no-untyped-def]
+    """Tell of each text whether it holds a code point beyond ASCII that `folds` has nothing for."""
+    for r in range(len(out)):
+        i, end = offsets[r], offsets[r + 1]
+        found = False
+        while i < end and not found:
+            if data[i] < 0x80:
+                i += 1
+            else:
+                point, i = _decode(data, i)
+                found = folds[point] == 0
+        out[r] = found
+
+
+@kernel
+def _tokenise(data, start, end, classes, folds, each, out):  # type: ignore[no-untyped-def]
     """Write a hash per token of data[start:end]; `each` makes every visible code point a token. Returns how many."""
     count = 0
     inside = False
@@ -56,16 +83,10 @@ def _tokenise(data, start, end, classes, each, out):  # type: ignore[no-untyped-
             i += 1
             if 65 <= point <= 90:
                 point += 32
-        elif point < 0xE0:
-            point = (point & 0x1F) << 6 | (np.int64(data[i + 1]) & 0x3F)
-            i += 2
-        elif point < 0xF0:
-            point = (point & 0x0F) << 12 | (np.int64(data[i + 1]) & 0x3F) << 6 | (np.int64(data[i + 2]) & 0x3F)
-            i += 3
         else:
-            point = (point & 0x07) << 18 | (np.int64(data[i + 1]) & 0x3F) << 12
-            point |= (np.int64(data[i + 2]) & 0x3F) << 6 | (np.int64(data[i + 3]) & 0x3F)
-            i += 4
+            point, i = _decode(data, i)
+            if folds[point] != 0:
+                point = np.int64(folds[point])
         kind = classes[point]
         if kind == WORD and not each:
             word = (word ^ np.uint64(point)) * _MULTIPLIER
@@ -105,13 +126,13 @@ def _roll(out, count, n, salt):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _shingle(data, start, end, classes, n, words, out):  # type: ignore[no-untyped-def]
+def _shingle(data, start, end, classes, folds, n, words, out):  # type: ignore[no-untyped-def]
     """Write the shingle hashes of one text, repeats included; `out` holds at least end - start. Returns how many."""
     if words:
-        count = _tokenise(data, start, end, classes, False, out)
+        count = _tokenise(data, start, end, classes, folds, False, out)
         if count >= n:
             return _roll(out, count, n, _ZERO)
-    count = _tokenise(data, start, end, classes, True, out)
+    count = _tokenise(data, start, end, classes, folds, True, out)
     if count == 0:
         return 0
     return _roll(out, count, min(n, count), _CHARACTERS)
@@ -153,7 +174,7 @@ def _sample(shingles, count, seed, signature):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def sketch_rows(data, offsets, classes, n, words, rows, seed, out):  # type: ignore[no-untyped-def]
+def sketch_rows(data, offsets, classes, folds, n, words, rows, seed, out):  # type: ignore[no-untyped-def]
     """Sketch each text: (texts, bands + 2) uint32, a hash per band, then a 64-bit fingerprint of all shingles in two halves."""
     bands = out.shape[1] - 2
     signature = np.empty(bands * rows, np.uint64)
@@ -162,7 +183,7 @@ def sketch_rows(data, offsets, classes, n, words, rows, seed, out):  # type: ign
         longest = max(longest, offsets[r + 1] - offsets[r])
     shingles = np.empty(longest, np.uint64)
     for r in range(len(offsets) - 1):
-        count = _shingle(data, offsets[r], offsets[r + 1], classes, n, words, shingles)
+        count = _shingle(data, offsets[r], offsets[r + 1], classes, folds, n, words, shingles)
         total = _ZERO
         for j in range(count):
             total += _mix(shingles[j] ^ _FINGERPRINT)
@@ -209,7 +230,7 @@ def _holds(table, mask, key):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def set_rows(data, offsets, classes, n, words, values, ends):  # type: ignore[no-untyped-def]
+def set_rows(data, offsets, classes, folds, n, words, values, ends):  # type: ignore[no-untyped-def]
     """Write each text's distinct shingles one after the other into `values`; ends[r + 1] is where row r's end."""
     longest = 0
     for r in range(len(offsets) - 1):
@@ -218,7 +239,7 @@ def set_rows(data, offsets, classes, n, words, values, ends):  # type: ignore[no
     used = 0
     ends[0] = 0
     for r in range(len(offsets) - 1):
-        count = _shingle(data, offsets[r], offsets[r + 1], classes, n, words, values[used:])
+        count = _shingle(data, offsets[r], offsets[r + 1], classes, folds, n, words, values[used:])
         mask = _capacity(count) - 1
         table[: mask + 1] = _ZERO
         distinct = used

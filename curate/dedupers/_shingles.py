@@ -52,6 +52,8 @@ _UNSPACED = (
     (0x1AFF0, 0x1B16F),  # kana
     (0x20000, 0x3FFFF),  # Han
 )
+_STABLE = ((0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xAC00, 0xD7A3))  # Han and Hangul syllables: no case, nothing to normalise
+_FOLDED = ((0x80, 0x33FF), (0xA000, 0xABFF), (0xF900, 0xFFFF), (0x1F000, 0x1FAFF))
 _PIECE_BYTES = 16 * 2**20
 _SLICE_BYTES = 2**18
 
@@ -86,7 +88,7 @@ class Shingler:
 
             def work(start: int, end: int, data: Any = data, offsets: Any = offsets, into: Any = out[low:high]) -> None:
                 span = _frozen(offsets[start : end + 1])
-                common = (data, span, _classes(self.unit), self.ngram, self.unit != "characters")
+                common = (data, span, _classes(self.unit), _folds(), self.ngram, self.unit != "characters")
                 kernels.sketch_rows(*common, rows, np.uint64(seed), into[start:end])
 
             _over_slices(work, offsets, threads)
@@ -102,7 +104,7 @@ class Shingler:
                 int(span[-1] - span[0]), np.uint64
             )  # as many tokens as bytes at most; untouched pages cost nothing
             ends = np.empty(end - start + 1, np.int64)
-            kernels.set_rows(data, span, _classes(self.unit), self.ngram, self.unit != "characters", values, ends)
+            kernels.set_rows(data, span, _classes(self.unit), _folds(), self.ngram, self.unit != "characters", values, ends)
             return Sets(values, ends)
 
         return _over_slices(work, offsets, threads)
@@ -154,14 +156,22 @@ def _frozen(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _normalised(texts: pa.LargeStringArray) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Normalise what is not ASCII (the kernels lower-case the rest); returns the UTF-8 bytes and where each text starts."""
-    foreign = pc.invert(pc.string_is_ascii(texts))
-    if pc.any(foreign).as_py():
-        folded = [unicodedata.normalize("NFKC", text).casefold() for text in texts.filter(foreign).to_pylist()]
-        texts = pc.replace_with_mask(texts, foreign, pa.array(folded, pa.large_string()))
+    """Normalise what the kernels cannot, who fold single code points; returns the UTF-8 bytes and where each text starts."""
+    data, offsets = _bytes(texts), _offsets(texts)
+    if pc.all(pc.string_is_ascii(texts)).as_py() is not False:
+        return data, offsets
+    foreign = np.empty(len(texts), np.bool_)
+    kernels.mark_unfoldable(data, _frozen(offsets), _folds(), foreign)
+    if foreign.any():
+        mask = pa.array(foreign)
+        folded = [unicodedata.normalize("NFKC", text).casefold() for text in texts.filter(mask).to_pylist()]
+        texts = pc.replace_with_mask(texts, mask, pa.array(folded, pa.large_string()))
+    return _bytes(texts), _offsets(texts)
+
+
+def _bytes(texts: pa.LargeStringArray) -> NDArray[np.uint8]:
     buffer = texts.buffers()[2]
-    data = np.frombuffer(buffer, np.uint8) if buffer is not None and buffer.size else np.zeros(0, np.uint8)
-    return _frozen(data), _offsets(texts)
+    return _frozen(np.frombuffer(buffer, np.uint8) if buffer is not None and buffer.size else np.zeros(0, np.uint8))
 
 
 def _pieces(offsets: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
@@ -196,6 +206,27 @@ def _classes(unit: Unit) -> NDArray[np.uint8]:
         for low, high in _UNSPACED:
             block = table[low : high + 1]
             block[block == kernels.WORD] = kernels.ALONE
+    return _frozen(table)
+
+
+@cache
+def _folds() -> NDArray[np.uint32]:
+    """(0x110000,) what NFKC and case folding make of a code point, where that is one code point whatever stands beside it.
+
+    0 elsewhere: where it becomes several, or may compose with the one before it (a combining mark, say), and in rare scripts. A
+    text in which every code point is told keeps its form under NFKC, by the quick check of Unicode's Annex 15, section 9.
+    """
+    table = np.zeros(0x110000, np.uint32)
+    for low, high in _STABLE:
+        table[low : high + 1] = np.arange(low, high + 1)
+    points = [point for low, high in _FOLDED for point in range(low, high + 1)]
+    composing = {unicodedata.decomposition(chr(point)).split(" ")[-1] for point in points}
+    for point in points:
+        letter = chr(point)
+        folded = letter.casefold()
+        alone = not unicodedata.combining(letter) and f"{point:04X}" not in composing and not 0x1160 <= point <= 0x11FF
+        if alone and len(folded) == 1 and unicodedata.normalize("NFKC", letter) == letter:
+            table[point] = ord(folded)
     return _frozen(table)
 
 

@@ -65,7 +65,7 @@ def prepare(folder: Path, rows: int, corpora: Path, man: Path | None) -> dict[st
     lines = folder / "documents.jsonl"
     lines.write_text("".join(json.dumps({"text": text}) + "\n" for text in made.texts))
     with open_workspace(create_workspace(folder / "workspace")) as workspace:
-        ingest(workspace, [lines], dataset="documents", text=["text"])
+        ingest(workspace, [lines], dataset="docs", text=["text"])
     (folder / "workspace" / "curate.toml").write_text("[limits]\nthreads = 1\n")
     truth = ExactJoin(made.texts, THRESHOLD)
     np.savez(folder / "truth.npz", pairs=truth.later * rows + truth.earlier, dropped=truth.dropped())
@@ -102,7 +102,7 @@ def _by_step(workspace: Path, banding: tuple[int, int]) -> np.ndarray:
     from curate import dedupe, open_workspace
 
     with open_workspace(workspace) as opened:
-        dedupe(opened, "documents", methods=["minhash"], settings=dict(zip(("bands", "rows"), banding, strict=True)), yes=True)
+        dedupe(opened, "docs", methods=["minhash"], settings=dict(zip(("bands", "rows"), banding, strict=True)), yes=True)
     return _read(workspace, "SELECT sample_id, keeper_id FROM duplicates")
 
 
