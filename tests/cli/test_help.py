@@ -90,16 +90,32 @@ def test_every_option_is_explained(names, pages):
 
 # ── the examples run ────────────────────────────────────────────────────────────────────────────────────────────────
 
-ORDER = ["ingest", "embed", "dedupe", "duplicates", "restore", "drop", "search", "sql", "status", "split", "export", "check"]
+ORDER = [
+    "ingest",
+    "embed",
+    "dedupe",
+    "calibrate",
+    "duplicates",
+    "restore",
+    "drop",
+    "search",
+    "sql",
+    "status",
+    "split",
+    "export",
+    "check",
+]
 
 
 def write_data(place: Path) -> None:
-    """`train.csv` with text, label and category; some rows are copies, some are short."""
+    """`train.csv` with text, label and category, some rows copies, some short; `pairs.csv` with labelled pairs."""
     rng = random.Random(0)
     words = ["card", "cash", "arrived", "late", "money", "refund", "fee", "transfer", "account", "pin", "blocked", "shop"]
     rows = [" ".join(rng.choices(words, k=14)) for _ in range(40)]
     rows += rows[:4] + [row + " please" for row in rows[:3]] + ["hi", "thanks"]
     lines = [f"{text},{n % 2},{('cards', 'money')[n % 2]}" for n, text in enumerate(rows)]
+    pairs = [f"{row},{row} please,1\n{row},{rows[n - 1]},0" for n, row in enumerate(rows[:20])]
+    (place / "pairs.csv").write_text("left,right,same\n" + "\n".join(pairs) + "\n")
     (place / "train.csv").write_text("text,label,category\n" + "\n".join(lines) + "\n")
 
 
