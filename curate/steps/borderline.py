@@ -69,8 +69,8 @@ def borderline(
 ) -> BorderlineReport:
     """Show the pairs nearest to a threshold; no verdict changes.
 
-    All distinct contents of the dataset are looked at, whatever their verdicts. Of each sample its nearest pair is
-    shown at most; the most similar pair below the threshold is always among them, up to the recall of the method.
+    All distinct contents of the dataset are looked at, whatever their verdicts. Each pair that is shown is the nearest one of
+    one of its samples; the most similar pair below the threshold is always among them, up to the recall of the method.
 
     Args:
         count: how many pairs on either side, at most.
