@@ -6,7 +6,7 @@ sorted by length. The numbers are those of `transformers.BertModel` up to float3
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -24,8 +24,17 @@ class Run(NamedTuple):
     length: int
 
 
+Linear = Callable[[torch.Tensor], torch.Tensor]
+"""(T, in) → (T, out)."""
+
+
+def float_linear(weight: torch.Tensor, bias: torch.Tensor) -> Linear:
+    """The layer as it was trained: (out, in), (out,)."""
+    return lambda x: F.linear(x, weight, bias)
+
+
 @dataclass(frozen=True, slots=True)
-class _Affine:
+class _Norm:
     weight: torch.Tensor
     bias: torch.Tensor
 
@@ -34,12 +43,12 @@ class _Affine:
 class _Layer:
     """One encoder layer; `query_key_value` is the three projections stacked."""
 
-    query_key_value: _Affine
-    context: _Affine
-    context_norm: _Affine
-    widen: _Affine
-    narrow: _Affine
-    norm: _Affine
+    query_key_value: Linear
+    context: Linear
+    context_norm: _Norm
+    widen: Linear
+    narrow: Linear
+    norm: _Norm
 
 
 class PackedBert:
@@ -48,9 +57,17 @@ class PackedBert:
     Args:
         weights: a `BertModel`'s tensors by their names in the safetensors file.
         config: the model's `config.json`.
+        linear: makes the linear layers from their weight (out, in) and bias (out,).
     """
 
-    def __init__(self, weights: Mapping[str, torch.Tensor], config: Mapping[str, Any], device: torch.device) -> None:
+    def __init__(
+        self,
+        weights: Mapping[str, torch.Tensor],
+        config: Mapping[str, Any],
+        device: torch.device,
+        linear: Callable[[torch.Tensor, torch.Tensor], Linear] = float_linear,
+    ) -> None:
+        self._make_linear = linear
         self._weights = {name.removeprefix("bert."): value.to(device, torch.float32) for name, value in weights.items()}
         self.device = device
         self.dimension: int = config["hidden_size"]
@@ -60,23 +77,26 @@ class PackedBert:
             self._weights[f"embeddings.{name}_embeddings.weight"] for name in ("word", "position", "token_type")
         )
         self._kind = kinds[0]
-        self._norm = self._affine("embeddings.LayerNorm")
+        self._norm = self._norm_of("embeddings.LayerNorm")
         self._layers = [self._layer(f"encoder.layer.{number}.") for number in range(config["num_hidden_layers"])]
 
-    def _affine(self, *names: str) -> _Affine:
-        parts = [(self._weights[f"{name}.weight"], self._weights[f"{name}.bias"]) for name in names]
+    def _norm_of(self, name: str) -> _Norm:
+        return _Norm(self._weights[f"{name}.weight"], self._weights[f"{name}.bias"])
+
+    def _linear(self, *names: str) -> Linear:
+        parts = [(self._weights.pop(f"{name}.weight"), self._weights.pop(f"{name}.bias")) for name in names]
         weight, bias = (torch.cat(tensors).contiguous() for tensors in zip(*parts, strict=True))
-        return _Affine(weight, bias)
+        return self._make_linear(weight, bias)
 
     def _layer(self, prefix: str) -> _Layer:
         attention = prefix + "attention."
         return _Layer(
-            self._affine(*(f"{attention}self.{name}" for name in ("query", "key", "value"))),
-            self._affine(attention + "output.dense"),
-            self._affine(attention + "output.LayerNorm"),
-            self._affine(prefix + "intermediate.dense"),
-            self._affine(prefix + "output.dense"),
-            self._affine(prefix + "output.LayerNorm"),
+            self._linear(*(f"{attention}self.{name}" for name in ("query", "key", "value"))),
+            self._linear(attention + "output.dense"),
+            self._norm_of(attention + "output.LayerNorm"),
+            self._linear(prefix + "intermediate.dense"),
+            self._linear(prefix + "output.dense"),
+            self._norm_of(prefix + "output.LayerNorm"),
         )
 
     def encode(self, token_ids: list[list[int]]) -> NDArray[np.float32]:
@@ -92,10 +112,10 @@ class PackedBert:
     def _hidden(self, ids: torch.Tensor, places: torch.Tensor, runs: list[Run]) -> torch.Tensor:
         x = self._layer_norm(self._words[ids] + self._positions[places] + self._kind, self._norm)  # (T, d)
         for layer in self._layers:
-            context = self._attend(F.linear(x, layer.query_key_value.weight, layer.query_key_value.bias), runs)
-            x = self._layer_norm(F.linear(context, layer.context.weight, layer.context.bias).add_(x), layer.context_norm)
-            wide = F.gelu(F.linear(x, layer.widen.weight, layer.widen.bias))  # (T, 4d)
-            x = self._layer_norm(F.linear(wide, layer.narrow.weight, layer.narrow.bias).add_(x), layer.norm)
+            context = self._attend(layer.query_key_value(x), runs)
+            x = self._layer_norm(layer.context(context).add_(x), layer.context_norm)
+            wide = F.gelu(layer.widen(x))  # (T, 4d)
+            x = self._layer_norm(layer.narrow(wide).add_(x), layer.norm)
         return x
 
     def _attend(self, projected: torch.Tensor, runs: list[Run]) -> torch.Tensor:
@@ -110,7 +130,7 @@ class PackedBert:
             context[tokens].view(texts, length, self._heads, -1).copy_(attended.transpose(1, 2))
         return context
 
-    def _layer_norm(self, x: torch.Tensor, norm: _Affine) -> torch.Tensor:
+    def _layer_norm(self, x: torch.Tensor, norm: _Norm) -> torch.Tensor:
         return F.layer_norm(x, (self.dimension,), norm.weight, norm.bias, self._epsilon)
 
 

