@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from curate.dedupers import MarkOptions, _semantic_cells, _semantic_join, _semantic_prefix
+from curate.dedupers._scratch import Scratch
 from curate.dedupers.semantic import Semantic
 from curate.errors import SettingError
 from curate.records import SILENT
@@ -164,6 +167,114 @@ def test_threshold_one_drops_equal_vectors_only():
     marks = mark(vectors, threshold=1.0)
     same = {tuple(v) for v in vectors}
     assert (marks.stands_for < 0).sum() == len(same)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10**6), rows=st.integers(2, 60))
+def test_renumbering_the_rows_renames_the_marks_and_changes_nothing_else(seed, rows):
+    rng = np.random.default_rng(seed)
+    vectors, order, moved_to = clustered(seed, rows, 40), rng.permutation(rows), rng.permutation(rows)
+    elsewhere = np.empty_like(vectors)
+    elsewhere[moved_to] = vectors
+    for exact_up_to in (200_000, 0):
+        here = mark(vectors, order, exact_up_to=exact_up_to)
+        there = mark(elsewhere, moved_to[order], exact_up_to=exact_up_to)
+        expected = np.where(here.stands_for >= 0, moved_to[here.stands_for], -1)
+        np.testing.assert_array_equal(there.stands_for[moved_to], expected)
+        np.testing.assert_array_equal(there.similarity[moved_to], here.similarity)
+
+
+def tight_groups(seed, groups, rows, width=48):
+    """Unit vectors in groups whose rows are within cosine 0.99 of each other, and far from those of other groups."""
+    rng = np.random.default_rng(seed)
+    axes = np.linalg.qr(rng.normal(size=(width, width)))[0][:groups]
+    member = rng.integers(0, groups, rows)
+    vectors = axes[member] + 0.005 * rng.normal(size=(rows, width))
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32), member
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 10**6), groups=st.integers(1, 12), rows=st.integers(1, 80))
+def test_any_order_finds_the_same_groups_where_likeness_has_no_chains(seed, groups, rows):
+    vectors, member = tight_groups(seed, groups, rows)
+    for order in (np.arange(rows), np.random.default_rng(seed).permutation(rows)):
+        marks = mark(vectors, order, threshold=0.95)
+        keeper = np.where(marks.stands_for < 0, np.arange(rows), marks.stands_for)
+        assert (member[keeper] == member).all()
+        assert (marks.stands_for < 0).sum() == len(set(member))
+        place = np.argsort(order)
+        assert (place[keeper] <= place).all()
+
+
+def test_settled_rows_are_not_compared_with_each_other_and_a_few_new_ones_are_compared_with_all():
+    vectors, member = tight_groups(4, 10, 3_000)
+    settled = mark(vectors, threshold=0.95, settled=2_990)
+    assert (settled.stands_for[:2_990] == -1).all() and (settled.stands_for[2_990:] >= 0).all()
+    assert (member[settled.stands_for[2_990:]] == member[2_990:]).all()
+    few = mark(vectors, threshold=0.95, settled=2_990, exact_up_to=300)  # 10 × 3,000 pairs are fewer than 300 × 300 / 2
+    assert not few.notes
+    many = mark(vectors, threshold=0.95, settled=2_000, exact_up_to=300)
+    assert "cells" in many.notes[0]
+    np.testing.assert_array_equal(many.stands_for[2_990:] >= 0, True)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(1, 150)), max_size=12))
+def test_cells_give_back_what_was_put_in_in_order(adds):
+    rows = sum(count for _, count in adds)
+    cells = _semantic_cells.Cells(5, rows, 3, Scratch(MarkOptions()))
+    expected: dict[int, list[int]] = {cell: [] for cell in range(5)}
+    for number, (cell, count) in enumerate(adds):
+        ranks = np.arange(count) + 1_000 * number
+        cells.extend(cell, ranks, np.repeat(ranks[:, None], 3, axis=1).astype(np.float32))
+        expected[cell] += ranks.tolist()
+    for cell, ranks in expected.items():
+        assert cells.counts[cell] == len(ranks)
+        found = [cells.members(cell, first, 128) for first in range(0, len(ranks), 128)]
+        assert [rank for part, _ in found for rank in part] == ranks
+        assert [short[0] for _, part in found for short in part] == ranks
+
+
+def resident_mib(array):
+    """How much of a mapped file this process holds, as the kernel tells."""
+    name = str(array.filename)
+    wanted, total = False, 0
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if re.match(r"[0-9a-f]+-[0-9a-f]+ ", line):
+            wanted = line.endswith(name)
+        elif wanted and line.startswith("Rss:"):
+            total += int(line.split()[1])
+    return total / 1024
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="the resident size of a map is told by Linux only")
+def test_pages_of_a_mapped_matrix_are_given_back_and_the_marks_stay_the_same(tmp_path):
+    vectors = clustered(11, 30_000, 256)
+    np.save(tmp_path / "vectors.npy", vectors)
+    options = MarkOptions(threads=1, memory_bytes=5 * 2**20, folder=tmp_path)
+    mapped = np.load(tmp_path / "vectors.npy", mmap_mode="r")
+    assert mapped.sum() != 0 and resident_mib(mapped) > 25  # 29 MiB, all read
+    marks = mark(mapped, threshold=0.9, options=options)
+    assert resident_mib(mapped) < 20
+    np.testing.assert_array_equal(marks.stands_for, mark(vectors, threshold=0.9).stands_for)
+
+
+def test_changes_in_a_copy_on_write_map_are_never_lost(tmp_path):
+    vectors = clustered(12, 400, 64)
+    np.save(tmp_path / "vectors.npy", clustered(13, 400, 64))
+    mapped = np.load(tmp_path / "vectors.npy", mmap_mode="c")
+    mapped[:] = vectors
+    marks = mark(mapped, options=MarkOptions(threads=1, memory_bytes=0, folder=tmp_path))
+    np.testing.assert_array_equal(mapped, vectors)
+    np.testing.assert_array_equal(marks.stands_for, mark(vectors).stands_for)
+
+
+def test_all_equal_leaves_one_and_all_distinct_leaves_all():
+    equal = np.repeat(clustered(0, 1, 40), 3_000, axis=0)
+    assert mark(equal).stands_for.tolist() == [-1] + [0] * 2_999
+    distinct = np.eye(300, dtype=np.float32)
+    for exact_up_to in (200_000, 0):
+        assert (mark(distinct, threshold=0.01, exact_up_to=exact_up_to).stands_for == -1).all()
 
 
 @pytest.mark.parametrize("rows", [0, 1])
