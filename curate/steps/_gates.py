@@ -64,7 +64,7 @@ class Gates:
         self._embedder: Embedder = self._context.__enter__()
         self._modality = modality
         train_ids, train, labels = self._part(workspace, split, ["train"])
-        held_ids, held, _ = self._part(workspace, split, ["validation", "test"])
+        held_ids, held, held_labels = self._part(workspace, split, ["validation", "test"])
         self._train = plugins.load("indexes", "flat").build(train, train_ids, threads=workspace.threads)
         self._held = plugins.load("indexes", "flat").build(held, held_ids, threads=workspace.threads) if len(held_ids) else None
         sample = _spread(len(train_ids), _MEASURED_ROWS)
@@ -76,7 +76,9 @@ class Gates:
         ]
         found = _classifier(train, labels) if label_gate else None
         self._classify = found[0] if found else None
-        self._label_gate = found[1] if found else "label-mismatch: off" + (", fewer than two labels" if label_gate else "")
+        self._label_gate = "label-mismatch: off" + (", fewer than two labels" if label_gate else "")
+        if found:
+            self._label_gate = found[1] + _agreement(found[0], held, held_labels)
         self.descriptions = self._describe(spec, len(train_ids), len(held_ids), len(sample))
 
     def close(self) -> None:
@@ -185,6 +187,18 @@ def _classifier(
         lambda vectors: fitted.predict(vectors).tolist(),
         f"label-mismatch: a logistic regression on {len(rows):,} of {known:,} real training vectors{early} reads another label",
     )
+
+
+def _agreement(
+    classify: Callable[[NDArray[np.float32]], list[str]], held: NDArray[np.float32], labels: Sequence[str | None]
+) -> str:
+    """How often the classifier is right about held-out real samples: it refuses good draws as often as it is wrong."""
+    labelled = np.array([row for row, label in enumerate(labels) if label is not None], np.int64)
+    if not len(labelled):
+        return ""
+    rows = labelled[_spread(len(labelled), _MEASURED_ROWS)]
+    right = np.mean([said == labels[row] for said, row in zip(classify(held[rows]), rows, strict=True)])
+    return f"; it reads the right one on {right:.1%} of {len(rows):,} held-out real samples"
 
 
 def _is_malformed(content: str | bytes) -> bool:
