@@ -1,38 +1,45 @@
-"""Decodes an image file to the small picture that its perceptual vector is made of."""
+"""Decodes an image file to the few pixels that its perceptual vector is made of."""
 
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from curate.embedders._perceptual_kernels import BORDER_LEVELS, SIZE, border_share
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-SIZE = 48
-"""Side of the thumbnail in pixels; a JPEG is decoded at the coarsest eighth that still has that many."""
-_BORDER_CAP = 6
-"""A border is at most one in so many of the rows."""
-_BORDER_LEVELS = 6
-"""A border's pixels lie within so many grey levels of their middle: a JPEG's own noise, no texture."""
-_EDGE_LEVELS = 12
-_EDGE_SHARE = 0.5
-"""Beyond a border at least this share of the pixels differ from it by more than so many levels; a soft margin stays."""
+_LARGE = 4 * SIZE
+"""A picture is averaged down before all else, as far as its shorter side stays this long."""
 _SMALL = 64
 """Pictures with a shorter side than this are never trimmed: the margin of an icon or a digit is part of it."""
 
 
-def thumbnail(data: bytes) -> tuple[NDArray[np.uint8], int]:
-    """Decode one file to luma and chroma, upright, without alpha, and without a plain border.
+class Decoded(NamedTuple):
+    """A picture as it stands in its file, what of it counts, and how it is to be turned.
 
-    EXIF orientation is applied; the first frame stands for an animation; transparency lies on white, or on black
-    where that would hide the drawing; 16-bit greys are scaled, not clipped.
+    Attributes:
+        pixels: (height, width, 3) Y, Cb, Cr.
+        box: left, top, right and bottom of what counts, in pixels and parts of pixels.
+        orientation: of EXIF, 1 to 8.
+        side: the file's shorter side in pixels, before any reduction.
+    """
 
-    Returns:
-        (SIZE, SIZE, 3) Y, Cb, Cr; the aspect ratio is not kept, so a squashed copy looks the same. And the file's shorter side
-        in pixels.
+    pixels: NDArray[np.uint8]
+    box: tuple[float, float, float, float]
+    orientation: int
+    side: int
+
+
+def decode(data: bytes) -> Decoded:
+    """Decode one file to luma and chroma, without alpha, and find its plain border.
+
+    The first frame stands for an animation; transparency lies on white, or on black where that would hide the drawing; 16-bit
+    greys are scaled, not clipped. A JPEG is decoded at the coarsest eighth that still has SIZE pixels a side.
     """
     from PIL import Image
 
@@ -42,25 +49,19 @@ def thumbnail(data: bytes) -> tuple[NDArray[np.uint8], int]:
             file.draft("YCbCr" if file.mode in ("RGB", "YCbCr") else "L", (SIZE, SIZE))
         orientation = file.getexif().get(0x0112, 1) if "exif" in file.info or "Orientation" in file.info else 1
         picture = _opaque(file)
+        fine = min(picture.size) // _LARGE
+        picture = picture.reduce(fine) if fine > 1 else picture
+        pixels = np.frombuffer(picture.tobytes(), np.uint8).reshape(picture.height, picture.width, 3)
     # A reduced decode rounds its size up: the last row and column stand for a part of a pixel only.
-    scale = max(picture.width / full[0], picture.height / full[1])
+    height, width = pixels.shape[:2]
+    scale = max(width / full[0], height / full[1])
     scale = 1 / round(1 / scale) if scale < 1 else 1.0
-    box = (0.0, 0.0, min(full[0] * scale, picture.width), min(full[1] * scale, picture.height))
+    right, bottom = min(full[0] * scale, width), min(full[1] * scale, height)
+    box = (0.0, 0.0, right, bottom)
     if min(full) >= _SMALL:
-        left, top, right, bottom = _plain_border(picture)
-        width, height = box[2], box[3]
-        box = (left * width, top * height, (1 - right) * width, (1 - bottom) * height)
-    small = picture.resize((SIZE, SIZE), Image.Resampling.BILINEAR, box=box)
-    turn = {
-        2: Image.Transpose.FLIP_LEFT_RIGHT,
-        3: Image.Transpose.ROTATE_180,
-        4: Image.Transpose.FLIP_TOP_BOTTOM,
-        5: Image.Transpose.TRANSPOSE,
-        6: Image.Transpose.ROTATE_270,
-        7: Image.Transpose.TRANSVERSE,
-        8: Image.Transpose.ROTATE_90,
-    }.get(orientation)
-    return np.asarray(small if turn is None else small.transpose(turn)), min(full)
+        cut = [border_share(pixels, side) for side in range(4)]
+        box = (cut[0] * right, cut[1] * bottom, (1 - cut[2]) * right, (1 - cut[3]) * bottom)
+    return Decoded(pixels, box, orientation if 1 <= orientation <= 8 else 1, min(full))
 
 
 def _opaque(file: Image) -> Image:
@@ -80,41 +81,15 @@ def _opaque(file: Image) -> Image:
             for ground in ("white", "black"):
                 flat = Image.new("RGB", layered.size, ground)
                 flat.paste(layered, mask=alpha)
-                if any(high - low > _BORDER_LEVELS for low, high in _extrema(flat)):
+                if any(high - low > BORDER_LEVELS for low, high in _extrema(flat)):
                     break
             return flat.convert("YCbCr")
         return layered.convert("RGB").convert("YCbCr")
     if file.mode == "YCbCr":
-        file.load()
-        return file.copy()
+        return file
     # Pillow converts neither palettes nor CMYK to YCbCr in one step.
     return (file if file.mode in ("L", "RGB") else file.convert("RGB")).convert("YCbCr")
 
 
 def _extrema(picture: Image) -> list[tuple[int, int]]:
     return [band.getextrema() for band in picture.split()]  # type: ignore[misc]
-
-
-def _plain_border(picture: Image) -> tuple[float, float, float, float]:
-    """Which share of the picture at the left, top, right and bottom is an added border."""
-    band = picture.getchannel(0)
-    fine = min(band.size) // (4 * SIZE)
-    luma = np.asarray(band.reduce(fine) if fine > 1 else band)
-    return tuple(_plain_rows(side) / len(side) for side in (luma.T, luma, luma.T[::-1], luma[::-1]))  # type: ignore[return-value]
-
-
-def _plain_rows(luma: NDArray[np.uint8]) -> float:
-    """Rows of one plain grey that end at a hard edge; 0 where the picture's own margin runs out softly."""
-    low, high = int(luma[0].min()), int(luma[0].max())
-    if high - low > 2 * _BORDER_LEVELS:
-        return 0.0
-    grey = (low + high) / 2
-    strip = luma[: len(luma) // _BORDER_CAP + 2].astype(np.float32)
-    away = np.abs(strip - grey)
-    rows = int((away.max(axis=1) <= _BORDER_LEVELS).argmin())
-    if not 0 < rows < len(strip) - 1 or (away[rows + 1] > _EDGE_LEVELS).mean() < _EDGE_SHARE:
-        return 0.0
-    # The row at the edge mixes border and picture; its share of border is found by least squares from its neighbours.
-    inside, mixed = strip[rows + 1], strip[rows]
-    share = float(((mixed - inside) * (grey - inside)).sum() / ((grey - inside) ** 2).sum())
-    return rows + min(max(share, 0.0), 1.0)

@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw, ImageOps
 from sklearn.datasets import load_sample_images
 
 from curate.embedders import EmbedderOptions
+from curate.embedders import _perceptual_kernels as kernels
 from curate.embedders.perceptual import PLUGIN
 
 
@@ -117,5 +118,60 @@ def test_threads_change_nothing_and_the_fingerprint_is_the_same(photos):
     files = [packed(photo.crop((x, x, x + 200, x + 200))) for photo in photos for x in range(0, 200, 20)]
     one, two = PLUGIN(EmbedderOptions(threads=1)), PLUGIN(EmbedderOptions(threads=2))
     assert one.fingerprint == two.fingerprint
-    assert (one.embed_images(files) == two.embed_images(files)).all()
-    np.testing.assert_allclose(one.embed_images(files[3:4]), one.embed_images(files)[3:4], atol=1e-5)
+    told: list[int] = []
+    many = one.embed_images(files * 9, told.append)
+    assert sum(told) == len(many) == 9 * len(files)
+    assert (many == np.tile(two.embed_images(files), (9, 1))).all()
+    assert (one.embed_images(files[3:4]) == many[3:4]).all()
+    assert one.embed_images([]).shape == (0, PLUGIN.dimension)
+
+
+def slow_vector(picture, orientation=1):
+    """The stated layout, from Pillow's own thumbnail and a matrix of cosines."""
+    fine = min(picture.size) // 192
+    planes = picture.convert("YCbCr")
+    planes = planes.reduce(fine) if fine > 1 else planes
+    box = (0, 0, min(picture.width / max(fine, 1), planes.width), min(picture.height / max(fine, 1), planes.height))
+    bands = [band.convert("F").resize((48, 48), Image.Resampling.BILINEAR, box=box) for band in planes.split()]
+    for band in bands:
+        band.getexif()[0x0112] = orientation
+    pixels = np.stack([np.asarray(ImageOps.exif_transpose(band), np.float64) for band in bands], axis=-1)
+    angles = np.pi * np.arange(24)[:, None] * (np.arange(48) + 0.5) / 48
+    basis = np.cos(angles) * np.where(np.arange(24), np.sqrt(2), 1)[:, None] / 48
+    luma, blue, red = (basis @ (pixels[..., band] - (128 if band else 0)) @ basis.T for band in range(3))
+    mean = np.pi * luma[0, 0] / 255
+    luma *= 1 + np.hypot(np.arange(24)[:, None], np.arange(24))
+    luma[0, 0] = 10 * np.cos(mean)
+    corner = [(y, x) for y in range(4) for x in range(4 - y)]
+    few = [plane[place] for plane in (blue, red) for place in corner]
+    vector = np.array([*luma.ravel(), 10 * np.sin(mean), *few, 10 * min(min(picture.size) / 96, 1)])
+    return vector / np.linalg.norm(vector)
+
+
+@pytest.mark.parametrize("size", [(48, 48), (31, 70), (200, 150), (151, 90), (420, 391), (640, 410)])
+def test_a_vector_is_the_whitened_cosine_transform_of_pillows_thumbnail(embed, photos, size):
+    picture = photos[1].crop((0, 0, *size))
+    np.testing.assert_allclose(embed(packed(picture))[0], slow_vector(picture), atol=2e-5)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_turning_the_waves_turns_the_picture(embed, photos, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    picture = photos[1].crop((40, 10, 190, 100))
+    np.testing.assert_allclose(embed(packed(picture, exif=exif))[0], slow_vector(picture, orientation), atol=2e-5)
+
+
+@pytest.mark.parametrize("shade", [0, 90, 255])
+@pytest.mark.parametrize("wide", [1, 3, 8])
+@pytest.mark.parametrize("side", range(4))
+def test_a_border_is_measured_to_the_line_and_none_is_seen_where_there_is_none(photos, shade, wide, side):
+    inside = np.asarray(photos[0].convert("YCbCr").crop((100, 100, 200, 180)))
+    inside = np.ascontiguousarray(np.clip(inside, 130, 200) if shade != 90 else np.clip(inside, 0, 60))
+    pads = [[(0, 0), (wide, 0), (0, 0)], [(wide, 0), (0, 0), (0, 0)], [(0, 0), (0, wide), (0, 0)], [(0, wide), (0, 0), (0, 0)]]
+    framed = np.pad(inside, pads[side], constant_values=shade)
+    framed.flags.writeable = False
+    lines = framed.shape[1 - side % 2]
+    found = [kernels.border_share(framed, number) * lines for number in range(4)]
+    assert found[side] == pytest.approx(wide, abs=0.5)
+    assert [share for number, share in enumerate(found) if number != side and share > 0] == []
