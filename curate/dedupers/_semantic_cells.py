@@ -155,7 +155,7 @@ def _compare_with_cells(work: Pass, start: int, block: NDArray[np.float32], near
                     compared += kernels.scan(
                         block[part] @ short.T, work.vectors, part, rows, keepers, ranks, work.threshold, best, best_rank
                     )
-                    work.residency.ease()
+                    work.residency.ease(every=8)
         return compared
 
     if visits:

@@ -111,7 +111,7 @@ class Pass:
                     compared += kernels.scan(
                         bounds, self.vectors, chosen, rows, self.rows[ranks], ranks, self.threshold, best, best_rank
                     )
-                    self.residency.ease()
+                    self.residency.ease(every=8)
             return compared
 
         if len(keepers):

@@ -12,9 +12,6 @@ from typing import Any
 import numpy as np
 import psutil
 
-CHECK_EVERY = 8
-"""Calls of `ease` between two looks at the resident size, which cost some 10 µs each."""
-
 
 class Residency:
     """Holds the process to the size that it had at the start plus a limit, as far as mapped arrays are what grows.
@@ -40,12 +37,16 @@ class Residency:
             self._drop()
             self._limit = self._process.memory_info().rss + self._memory_bytes
 
-    def ease(self) -> None:
-        """Drop mapped pages if the process has grown over the limit; call it often, from any thread."""
+    def ease(self, every: int = 1) -> None:
+        """Drop mapped pages if the process has grown over the limit; may be called from any thread.
+
+        Args:
+            every: look at the resident size, which takes some 10 µs, at one call in so many; for those between short work.
+        """
         if not self._maps:
             return
         self._calls += 1
-        if self._calls % CHECK_EVERY == 0 and self._process.memory_info().rss > self._limit:
+        if self._calls % every == 0 and self._process.memory_info().rss > self._limit:
             self._drop()
 
     def _drop(self) -> None:

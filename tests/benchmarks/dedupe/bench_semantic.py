@@ -12,7 +12,7 @@ exact:   ours, which decides which rows stay, on one and two threads; FAISS Flat
          marks are those of an oracle: the pairs of a whole range_search, verified and visited row by row. One thread is
          timed by processor seconds, two by those and by the clock.
 semhash: SemHash on the same vectors and threshold; recall is the share of the rows we drop that it drops.
-curve:   10,000 to 1,000,000 vectors; those beyond the real ones are mixtures of two real ones with a little noise, a tenth
+curve:   10,000 to `--most-rows` vectors; those beyond the real ones are mixtures of two real ones with a little noise, a tenth
          of them near copies of others. Also with a group of 50,000 equal vectors and one of 50,000 near-equal ones. Recall: of
          those of 1,000 sampled rows that an exact comparison with all kept rows before them says to drop, the share dropped.
 memory:  a memory map of vectors larger than `MarkOptions.memory_bytes`: how far resident and anonymous memory grew.
@@ -105,10 +105,10 @@ def grown(real: np.ndarray, rows: int, group: str | None) -> np.ndarray:
         part[copies] = source + rng.uniform(0.02, 0.4, (len(copies), 1)).astype(np.float32) * noise(len(copies))
     order = rng.permutation(rows)
     if group:
-        chosen = order[:GROUP]
+        chosen = order[: min(GROUP, rows // 2)]
         vectors[chosen] = vectors[chosen[0]]
         if group == "near":
-            vectors[chosen] += 0.1 * noise(GROUP)
+            vectors[chosen] += 0.1 * noise(len(chosen))
     for start in range(0, rows, BLOCK):
         part = vectors[start : start + BLOCK]
         part /= np.linalg.norm(part, axis=1, keepdims=True)
@@ -276,10 +276,11 @@ def sampled_recall(vectors: np.ndarray, stands_for: np.ndarray, threshold: float
 
 def run_curve(args: argparse.Namespace, vectors: np.ndarray, threshold: float) -> Iterator[dict[str, Any]]:
     """Growing sets, and groups."""
-    cases = [(rows, None) for rows in (10_000, 100_000, 1_000_000)] + [(1_000_000, "equal"), (1_000_000, "near")]
-    for rows, group in cases:
-        if rows > args.most_rows:
-            continue
+    sizes = [rows for rows in (10_000, 100_000) if rows < args.most_rows]
+    for rows, group in [(rows, None) for rows in [*sizes, args.most_rows]] + [
+        (args.most_rows, "equal"),
+        (args.most_rows, "near"),
+    ]:
         many = grown(vectors, rows, group)
         with Memory() as memory:
             cpu, (seconds, marks) = cpu_timed(lambda many=many: timed(lambda: mark(many, threshold, args.threads)))  # type: ignore[misc]
