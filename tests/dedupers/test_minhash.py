@@ -149,6 +149,19 @@ def test_every_code_point_follows_the_rule() -> None:
         assert wrong == []
 
 
+def test_what_composes_meets_what_is_composed() -> None:
+    pairs = []
+    for point in (*range(0x80, 0xD800), *range(0xF900, 0x20000)):
+        parts = unicodedata.decomposition(chr(point)).split(" ")
+        if len(parts) == 2 and not parts[0].startswith("<"):
+            pairs.append((chr(point), "".join(chr(int(part, 16)) for part in parts)))
+    pairs += [("각", "\u1100\u1161\u11a8"), ("각", "가\u11a8"), ("ΐ", "ϊ\u0301"), ("Ǆ", "ǆ"), ("ẞ", "ss"), ("Ⅷ", "viii")]
+    assert len(pairs) > 1000
+    texts = ([f"a{pair[side]}b" for pair in pairs] for side in (0, 1))
+    found = MinHashDeduper(ngram=1).similarity(*(pa.array(side, pa.large_string()) for side in texts))
+    assert [pair for pair, same in zip(pairs, found.tolist(), strict=True) if same != 1] == []
+
+
 @st.composite
 def families(draw: st.DrawFn) -> list[str]:
     """A few texts, and edits of each by one word; or strangers."""
@@ -256,6 +269,18 @@ def test_empty_texts_equal_each_other_and_the_report_says_so() -> None:
     assert any("3 texts have no visible character" in note for note in marks.notes)
 
 
+def test_one_word_texts_are_compared_by_their_characters() -> None:
+    texts = ["yes", "no", "YES", "yes!", "international", "internationals", "日本", "日本", "ไทย", ""]
+    assert mark(MinHashDeduper(threshold=0.75), texts).stands_for.tolist() == [-1, -1, 0, -1, -1, 4, -1, 6, -1, -1]
+
+
+@pytest.mark.parametrize("rows", [0, 1, 3000])
+def test_texts_that_are_all_different_are_all_kept(rows: int) -> None:
+    marks = mark(MinHashDeduper(), [" ".join(f"{row}x{word}" for word in range(8)) for row in range(rows)])
+    assert (marks.stands_for == -1).all()
+    assert (marks.similarity == 1).all()
+
+
 def test_a_twenty_megabyte_text_is_found_again() -> None:
     rng = np.random.default_rng(2)
     words = np.char.add("some", rng.integers(10**5, 10**6, 1_700_000).astype("U6")).tolist()
@@ -293,6 +318,48 @@ def test_little_memory_and_more_threads_give_the_same_marks_and_the_spill_is_tol
     assert not any("disk" in note for note in one.notes)
     assert list(tmp_path.iterdir()) == []
     assert (deduper.sketch(pa.array(texts, pa.large_string()), threads=1) == deduper.sketch(pa.array(texts), threads=2)).all()
+
+
+class Numbers:
+    """A text for each row that is like no other."""
+
+    def take(self, rows: np.ndarray) -> pa.LargeStringArray:
+        return pa.array([f"{row} {row + 1} {row + 2} {row + 3} {row + 4}" for row in rows.tolist()], pa.large_string())
+
+
+def test_the_process_grows_by_less_than_the_memory_limit(tmp_path: Path) -> None:
+    """Sketches in a mapped file, with bands that meet by chance, take more than the limit."""
+    rows, deduper = 250_000, MinHashDeduper()
+    drawn = np.random.default_rng(4).integers(0, 2**32, (rows, deduper.settings["bands"] + 2), np.uint32)
+    drawn.tofile(tmp_path / "sketches")
+    grown, found = {}, []
+    for limit in (48 * 2**20, 2**31):
+        sketches = np.memmap(tmp_path / "sketches", np.uint32, "r", shape=drawn.shape)
+        options = MarkOptions(threads=1, memory_bytes=limit, folder=tmp_path)
+        before = peak_bytes(anew=True)
+        found.append(deduper.mark(sketches, np.arange(rows), texts=Numbers(), options=options, progress=SILENT))
+        grown[limit] = peak_bytes() - before
+    small, large = grown
+    assert grown[small] < small < grown[large]
+    assert found[0].compared == found[1].compared > 0
+    assert (found[0].stands_for == found[1].stands_for).all()
+
+
+def peak_bytes(*, anew: bool = False) -> int:
+    """The most resident bytes of this process, since the start or since they were counted anew."""
+    try:
+        if anew:
+            Path("/proc/self/clear_refs").write_text("5")
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        pytest.skip("only Linux tells the peak of a process")
+    return 1024 * int(next(line for line in lines if line.startswith("VmHWM:")).split()[1])
+
+
+def test_a_limit_that_cannot_be_kept_is_told(tmp_path: Path) -> None:
+    notes = mark(MinHashDeduper(), ["a b c d e", "f g h i j"], memory_bytes=2**20, folder=tmp_path).notes
+    assert any("more than the limit" in note for note in notes)
+    assert not any("more than the limit" in note for note in mark(MinHashDeduper(), ["a b c d e"]).notes)
 
 
 @given(st.floats(0.05, 1.0))
