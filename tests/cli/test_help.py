@@ -60,7 +60,7 @@ def pages(names) -> dict[str, str]:
 def examples(page: str) -> list[str]:
     """The commands of the line "Example: curate …"; several are joined by &&."""
     found = re.search(r"^ *Example: (curate .*?)\n\s*$", page + "\n\n", re.MULTILINE | re.DOTALL)
-    return [" ".join(part.split()) for part in found.group(1).split(" && ")] if found else []
+    return " ".join(found.group(1).split()).split(" && ") if found else []
 
 
 def test_help_imports_none_of_the_heavy_packages(pages):
