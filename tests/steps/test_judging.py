@@ -360,7 +360,7 @@ def growing(draw):
 
 
 @given(growing(), near_methods(), st.sampled_from(["first", "first", "first", "longest"]))
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 def test_what_is_taken_over_is_what_judging_anew_would_find(numbers, tmp_path_factory, grown, methods, keep):
     memory = Memory(tmp_path_factory.mktemp("judged"), {})
     for own, other in grown:
