@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from curate.errors import SettingError
 from curate.generators._processes import leads
@@ -43,8 +44,14 @@ def pick_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def draw_threads() -> int:
-    """The largest power of two that is not above torch's number of threads."""
+SMALL_NETWORK = 16_000_000
+"""Parameters under which a draw takes one thread: more of them wait for each other longer than they work."""
+
+
+def draw_threads(network: nn.Module) -> int:
+    """One for a small network; else the largest power of two that is not above torch's number of threads."""
+    if sum(p.numel() for p in network.parameters()) < SMALL_NETWORK:
+        return 1
     return 1 << (torch.get_num_threads().bit_length() - 1)
 
 

@@ -264,7 +264,7 @@ class LanguageModel:
             "max_tokens": self.settings.max_tokens,
             "prompt": self.settings.draw_prompt,
             "batch": self.settings.draw_batch,
-            "threads": draw_threads(),
+            "threads": draw_threads(self.network),
             "environment": environment(self.device),
         }
         full = settings | overrides

@@ -219,7 +219,7 @@ class DiffusionModel:
             "steps": self.settings.sample_steps,
             "guidance": float(self.settings.guidance),
             "batch": self.settings.draw_batch,
-            "threads": draw_threads(),
+            "threads": draw_threads(self.network),
             "environment": environment(self.device),
         }
         full = settings | overrides

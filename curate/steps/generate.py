@@ -99,7 +99,7 @@ def generate(
     if unknown:
         raise SettingError(f"{model} knows no label {unknown[0]!r}", hint="one of: " + ", ".join(trained.labels[:12]))
     asked: list[str | None] = list(dict.fromkeys(labels)) or list(trained.labels) or [None]
-    drawing = trained.draw_settings(**dict(settings or {}))
+    drawing = trained.draw_settings(**_limited(workspace, trained, settings or {}))
     split = next(s for s in splits.every(workspace.catalog) if s.split_id == row.split_id)
     targets = _lacking(workspace, row, split, asked) if balance else dict.fromkeys(asked, count or 0)
     recorded = {"model": model, "targets": {str(k): v for k, v in targets.items()}, "seed": seed, "settings": drawing}
@@ -128,6 +128,13 @@ def generate(
             f"{label}: {n} fewer accepted than wanted after {_ROUNDS} rounds" for label, n in short.items() if balance and n
         ),
     )
+
+
+def _limited(workspace: Workspace, trained: Model, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The caller's draw settings, with no more threads than the workspace allows where nobody asked for a number."""
+    limit, own = workspace.settings.limits.threads, trained.draw_settings()["threads"]
+    capped = {"threads": 1 << (limit.bit_length() - 1)} if limit and limit < own else {}
+    return {**capped, **settings}
 
 
 def _lacking(workspace: Workspace, row: ModelRow, split: splits.Split, labels: Sequence[str | None]) -> dict[str | None, int]:

@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 from curate.errors import SettingError, WorkError
 from curate.writers import ExportInfo, ExportRow
+from curate.writers._c2pa import OPTIONS as SIGNING
+from curate.writers._c2pa import make_signer
 from curate.writers._marks import MARKABLE, mark_synthetic
 from curate.writers._names import safe_names, safe_suffix
 
@@ -50,6 +52,8 @@ def check_request(format_: str, info: ExportInfo, modalities: Collection[str], o
             f"{format_} cannot hold {' and '.join(sorted(missing))}, and {info.name} is {info.modality}",
             hint="--format parquet holds every modality",
         )
+    if "image" in modalities:
+        options = {**options, **SIGNING}
     unknown = sorted(k for k, v in info.options.items() if k not in options and v is not None and v is not False)
     if unknown:
         hint = "it takes " + ", ".join(sorted(options)) if options else "it takes none"
@@ -89,13 +93,15 @@ class Outgoing(NamedTuple):
 
 
 class Outbox:
-    """Passes the rows on one by one: counts them by part and marks synthetic media."""
+    """Passes the rows on one by one: counts them by part, and marks (and signs, where that is wanted) synthetic media."""
 
     def __init__(self, info: ExportInfo) -> None:
         self.parts = {None: WHOLE} | safe_names(part for part in info.parts if part is not None)
         self.rows: dict[str, int] = {part if part is not None else WHOLE: 0 for part in info.parts}
         self._announced = set(info.parts)
         self._unmarked: Counter[str] = Counter()
+        self._signer = make_signer(info.options)
+        self._signed = 0
 
     def take(self, rows: Iterable[ExportRow]) -> Iterator[Outgoing]:
         """Yield every row, ready to be written.
@@ -112,11 +118,12 @@ class Outbox:
             yield Outgoing(row, self.parts[row.part], self._media(row), safe_suffix(row.suffix))
 
     def notes(self) -> list[str]:
-        """Say which synthetic images went out unmarked."""
+        """Say how many synthetic images were signed, and which went out unmarked."""
+        signed = [f"{self._signed:,} synthetic images carry signed content credentials (C2PA)"] if self._signer else []
         if not self._unmarked:
-            return []
+            return signed
         kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(self._unmarked.items()))
-        return [f"synthetic images of kinds that cannot carry a mark went out unmarked: {kinds}"]
+        return [*signed, f"synthetic images of kinds that cannot carry a mark went out unmarked: {kinds}"]
 
     def _media(self, row: ExportRow) -> bytes | None:
         if row.media is None or row.origin != "synthetic":
@@ -124,7 +131,11 @@ class Outbox:
         if row.suffix.lower() not in MARKABLE or row.model is None or row.seed is None:
             self._unmarked[row.suffix or "no suffix"] += 1
             return row.media
-        return mark_synthetic(row.media, row.suffix, model=row.model, seed=row.seed)
+        marked = mark_synthetic(row.media, row.suffix, model=row.model, seed=row.seed)
+        if self._signer is None:
+            return marked
+        self._signed += 1
+        return self._signer.sign(marked, row.suffix, model=row.model, seed=row.seed)
 
 
 def class_index(labels: Iterable[str]) -> dict[str, int]:
