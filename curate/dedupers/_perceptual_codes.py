@@ -1,26 +1,34 @@
-"""64-bit codes of perceptual vectors, whole, cropped and halved, and an exact index over their Hamming distance.
+"""192-bit codes of perceptual vectors, whole, cropped and halved, and a hash index of them that grows as rows are kept.
 
 A crop of up to 6 % at each edge turns few bits of the code that the other picture has after the same crop, roughly; a watermark
-turns many bits of the whole, but hardly any of the half that it does not touch. The index is multi-index hashing
-(Norouzi, Punjani, Fleet 2012): two codes of 64 bits at most 4r + 3 apart differ by at most r in one of four 16-bit blocks.
+turns many bits of the whole, but hardly any of the half that it does not touch. A code is the signs of the lowest waves, dealt
+out to three words; the lowest 24 of a word are a key. Two codes are near if, in some word, the keys differ only in bits
+that are weak in the first picture (its faintest waves: those are what an edit turns), and if the codes differ in few bits.
+So an index answers by looking up every variation of the weak bits (multi-probe hashing after Lv et al. 2007): what it finds is
+exactly what `near` says, and the cost of a question hardly grows with the number of rows.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cache
-from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from curate.dedupers._perceptual_measure import LUMA, WAVES, Tables, grey_scale, side_crop
+from curate.dedupers._perceptual_join import bit_count
+from curate.dedupers._perceptual_measure import WAVES, Tables, grey_scale, side_crop
 
-LOW = 8
-"""A code holds the signs of the LOW × LOW lowest waves but the mean."""
+WORDS = 3
+KEY_BITS = 24
+KEY = (1 << KEY_BITS) - 1
+SIDE = 16
+"""The 192 lowest waves but the mean lie in a square of so many."""
 FAINT = 0.05
 """A wave weaker than this, in grey levels, sets no bit, so that all plain pictures share a code and are compared."""
+FARTHEST = 48, 36
+"""Two codes that are near differ in at most so many of their 192 bits, and in fewer if the new picture is tiny."""
 VIEWS = (
     (0, 0, 0, 0),
     (0, 0, 0, 0.5),
@@ -33,124 +41,206 @@ VIEWS = (
     (0.03, 0.03, 0.01, 0.05),
 )
 """What is coded of each picture: the share cut at the left, right, top and bottom."""
-JOINS = ((0, 0, 2), (1, 1, 1), (2, 2, 1), *((view, 0, 2) for view in range(3, 9)), *((0, view, 2) for view in range(3, 9)))
-"""(view of the new picture, of the kept one, bits that one block may differ by): a pair within reach in any is verified."""
+WEAK = (6, 6, 6, 5, 5, 5, 5, 5, 5)
+"""How many bits of a key count as weak, by view; 2 to that power are looked up."""
+TABLES = ((0, 3, 4, 5, 6, 7, 8), (1,), (2,), (0,))
+"""The views of kept pictures that lie in each table of the index."""
+JOINS = ((0, 0), (1, 1), (2, 2), *((view, 3) for view in range(3, 9)))
+"""(view of the new picture, table): a kept picture near in any is verified."""
 UNCROPPED = 3
 """The joins that lead compare whole pictures and halves; a tiny picture needs no other, for its crops are never verified."""
+_ENTRIES = tuple((table, view) for table, views in enumerate(TABLES) for view in views)
+_LEAST_HEADS, _MOST_HEADS = 12, KEY_BITS
 
 
-def reach(bits: int) -> int:
-    """The Hamming distance up to which every pair agrees in one of four blocks up to so many bits."""
-    return 4 * bits + 3
+class Codes(NamedTuple):
+    """Codes of m pictures."""
+
+    words: NDArray[np.uint64]
+    """(m, len(VIEWS), WORDS)"""
+    weak: NDArray[np.uint32]
+    """(m, len(VIEWS), WORDS) which bits of each key are weak."""
+
+
+class Index(NamedTuple):
+    """Kept pictures, numbered in the order that they were added, in chained hash tables."""
+
+    words: NDArray[np.uint64]
+    """(m, len(VIEWS), WORDS)"""
+    heads: NDArray[np.int64]
+    """(len(TABLES), WORDS, 2^k): 1 + the node that leads the chain, or 0; node = number · views of the table + place."""
+    links: NDArray[np.int64]
+    """(m, len(_ENTRIES), WORDS): 1 + the next node of the chain, or 0."""
+    entries: NDArray[np.int64]
+    """(len(_ENTRIES), 4): table, view, place in the table, views of the table."""
+    joins: NDArray[np.int64]
+    """(len(JOINS), 3): view of the new picture, table, first entry of the table."""
 
 
 @cache
-def masks() -> NDArray[np.uint16]:
-    """(137,) the 16-bit masks with at most two bits set, the 17 with at most one leading."""
-    return np.array([sum(1 << b for b in bits) for count in range(3) for bits in combinations(range(16), count)], np.uint16)
+def wave_order() -> NDArray[np.int64]:
+    """(WORDS, 64) the wave of each bit, its vertical number · SIDE + the horizontal one, the lowest waves first."""
+    waves = sorted((y * y + x * x, y, x) for y in range(SIDE) for x in range(SIDE) if y + x)
+    return np.array([y * SIDE + x for _, y, x in waves[: WORDS * 64]]).reshape(64, WORDS).T.copy()
+
+
+@cache
+def _insides() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What turns waves into those of every view: (WAVES, views · SIDE) across, and (views, SIDE, WAVES) down."""
+    across = np.concatenate([side_crop(left, right)[:SIDE].T for left, right, _, _ in VIEWS], axis=1)
+    down = np.stack([side_crop(top, bottom)[:SIDE] for _, _, top, bottom in VIEWS])
+    return np.ascontiguousarray(across), np.ascontiguousarray(down)
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _view_waves(luma, across, down, lines, out):  # type: ignore[no-untyped-def]
+    """Write the lowest waves (views, SIDE, SIDE) of each inside of `luma`; `lines` (WAVES, views · SIDE) is scratch."""
+    lines[:] = 0
+    out[:] = 0
+    for i in range(WAVES):
+        line = lines[i]
+        for k in range(WAVES):
+            factor, added = luma[i, k], across[k]
+            for j in range(added.shape[0]):
+                line[j] += factor * added[j]
+    for view in range(out.shape[0]):
+        for i in range(SIDE):
+            waves = out[view, i]
+            for k in range(WAVES):
+                factor, added = down[view, i, k], lines[k, view * SIDE : view * SIDE + SIDE]
+                for j in range(SIDE):
+                    waves[j] += factor * added[j]
 
 
 @njit(cache=True, nogil=True)
-def _codes(vectors, across, down, unweight, out):  # type: ignore[no-untyped-def]
-    between = np.empty((LOW, WAVES), np.float32)
+def _weakest(strength, count):  # type: ignore[no-untyped-def]
+    """The mask of the `count` least strengths, which are spoilt."""
+    mask = np.uint32(0)
+    for _ in range(count):
+        at, least = 0, np.float32(np.inf)
+        for bit in range(KEY_BITS):
+            if strength[bit] < least:
+                at, least = bit, strength[bit]
+        strength[at] = np.inf
+        mask |= np.uint32(1) << np.uint32(at)
+    return mask
+
+
+@njit(cache=True, nogil=True)
+def _codes(vectors, across, down, unweight, order, weak_bits, words, weak):  # type: ignore[no-untyped-def]
+    views, luma, strength = down.shape[0], np.empty((WAVES, WAVES), np.float32), np.empty(KEY_BITS, np.float32)
+    lines, insides = np.empty((WAVES, views * SIDE), np.float32), np.empty((views, SIDE, SIDE), np.float32)
     for row in range(vectors.shape[0]):
-        luma = vectors[row, :LUMA].copy().reshape(WAVES, WAVES) * unweight * np.float32(grey_scale(vectors[row]))
-        for view in range(across.shape[0]):
-            between[:] = 0
-            for i in range(LOW):
-                for k in range(WAVES):
-                    for j in range(WAVES):
-                        between[i, j] += down[view, i, k] * luma[k, j]
-            code = np.uint64(0)
-            for i in range(LOW):
-                for j in range(LOW):
-                    value = np.float32(0)
-                    for k in range(WAVES):
-                        value += across[view, j, k] * between[i, k]
-                    code = (code << np.uint64(1)) | np.uint64(i + j > 0 and value > FAINT)
-            out[row, view] = code
+        scale = np.float32(grey_scale(vectors[row]))
+        for i in range(WAVES):
+            for j in range(WAVES):
+                luma[i, j] = vectors[row, i * WAVES + j] * unweight[i, j] * scale
+        _view_waves(luma, across, down, lines, insides)
+        for view in range(views):
+            waves = insides[view].ravel()
+            for word in range(WORDS):
+                code = np.uint64(0)
+                for bit in range(64):
+                    code |= np.uint64(waves[order[word, bit]] > FAINT) << np.uint64(bit)
+                for bit in range(KEY_BITS):
+                    strength[bit] = abs(waves[order[word, bit]])
+                words[row, view, word] = code
+                weak[row, view, word] = _weakest(strength, weak_bits[view])
 
 
-def codes(vectors: NDArray[np.float32], table: Tables) -> NDArray[np.uint64]:
-    """(n, len(VIEWS)) codes of (n, WIDTH) vectors."""
-    out = np.empty((len(vectors), len(VIEWS)), np.uint64)
-    across = np.stack([side_crop(left, right)[:LOW] for left, right, _, _ in VIEWS])
-    down = np.stack([side_crop(top, bottom)[:LOW] for _, _, top, bottom in VIEWS])
-    _codes(np.ascontiguousarray(vectors), across, down, table.unweight, out)
-    return out
+def codes(vectors: NDArray[np.float32], table: Tables) -> Codes:
+    """Codes of (m, WIDTH) vectors."""
+    shape = len(vectors), len(VIEWS), WORDS
+    made = Codes(np.empty(shape, np.uint64), np.empty(shape, np.uint32))
+    contiguous = np.ascontiguousarray(vectors)
+    _codes(contiguous, *_insides(), table.unweight, wave_order(), np.array(WEAK), made.words, made.weak)
+    return made
 
 
-@njit(cache=True, nogil=True)
-def distance(a, b):  # type: ignore[no-untyped-def]
-    """Hamming distance of two 64-bit codes."""
-    x = a ^ b
-    x = x - ((x >> np.uint64(1)) & np.uint64(0x5555555555555555))
-    x = (x & np.uint64(0x3333333333333333)) + ((x >> np.uint64(2)) & np.uint64(0x3333333333333333))
-    x = (x + (x >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    return np.int64((x * np.uint64(0x0101010101010101)) >> np.uint64(56))
+@njit(cache=True, nogil=True, inline="always")
+def _apart(a, b):  # type: ignore[no-untyped-def]
+    return bit_count(a[0] ^ b[0]) + bit_count(a[1] ^ b[1]) + bit_count(a[2] ^ b[2])
 
 
 @njit(cache=True, nogil=True)
-def near(new, kept, joins):  # type: ignore[no-untyped-def]
-    """Whether the codes (views,) of two pictures lie within reach in any of the joins."""
-    for number in range(joins.shape[0]):
-        if distance(new[joins[number, 0]], kept[joins[number, 1]]) <= 4 * joins[number, 2] + 3:
-            return True
+def near(words, weak, kept, index, tiny):  # type: ignore[no-untyped-def]
+    """Whether the picture of the codes `words` and `weak` (views, WORDS) is near the kept one of `kept` in a join."""
+    farthest = np.uint64(FARTHEST[1] if tiny else FARTHEST[0])
+    for number in range(UNCROPPED if tiny else len(index.joins)):
+        view, first = index.joins[number, 0], index.joins[number, 2]
+        for entry in range(first, first + index.entries[first, 3]):
+            other = kept[index.entries[entry, 1]]
+            for word in range(WORDS):
+                difference = np.uint32((words[view, word] ^ other[word]) & np.uint64(KEY))
+                if difference & ~weak[view, word] == 0:
+                    if _apart(words[view], other) <= farthest:
+                        return True
+                    break
     return False
 
 
-@dataclass(frozen=True, slots=True)
-class Index:
-    """Kept pictures by the four blocks of each view's code: the rows of block value v are rows[starts[v]:starts[v + 1]]."""
-
-    starts: NDArray[np.int64]
-    """(views, 4, 65537)"""
-    rows: NDArray[np.int32]
-    """(views, 4, n), ascending within a block value."""
+def _head_bits(rows: int) -> int:
+    return min(max((2 * rows).bit_length(), _LEAST_HEADS), _MOST_HEADS)
 
 
-@njit(cache=True, nogil=True)
-def _fill(own, held, starts, rows):  # type: ignore[no-untyped-def]
-    for view in range(starts.shape[0]):
-        for block in range(4):
-            shift = np.uint64(16 * block)
-            start = starts[view, block]
-            start[:] = 0
-            for position in held:
-                start[np.int64((own[position, view] >> shift) & np.uint64(0xFFFF)) + 1] += 1
-            for value in range(65536):
-                start[value + 1] += start[value]
-            next_free = start[:-1].copy()
-            for position in held:
-                slot = np.int64((own[position, view] >> shift) & np.uint64(0xFFFF))
-                rows[view, block, next_free[slot]] = position
-                next_free[slot] += 1
+def bytes_a_row(threads: int) -> int:
+    """What an index and the work space of so many threads take for each row, at most: heads, links, words, found rows."""
+    return 4 * len(TABLES) * WORDS * 4 + 4 * len(_ENTRIES) * WORDS + 8 * len(VIEWS) * WORDS + 12 * threads
 
 
-def index(own: NDArray[np.uint64], held: NDArray[np.int64]) -> Index:
-    """Index the codes `own` (m, views) of the ascending positions `held`."""
-    views = own.shape[1]
-    built = Index(np.empty((views, 4, 65537), np.int64), np.empty((views, 4, len(held)), np.int32))
-    _fill(own, held, built.starts, built.rows)
-    return built
+def empty_index(rows: int) -> Index:
+    """An index that takes up to so many rows, at most 2³¹ / 7."""
+    return Index(
+        heads=np.zeros((len(TABLES), WORDS, 1 << _head_bits(rows)), np.int32),
+        links=np.empty((rows, len(_ENTRIES), WORDS), np.int32),
+        words=np.empty((rows, len(VIEWS), WORDS), np.uint64),
+        entries=np.array([(table, view, TABLES[table].index(view), len(TABLES[table])) for table, view in _ENTRIES]),
+        joins=np.array([(view, table, [t for t, _ in _ENTRIES].index(table)) for view, table in JOINS]),
+    )
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _slot(key, heads):  # type: ignore[no-untyped-def]
+    """Where a key's chain begins: a multiplicative hash down to the size of the table."""
+    return np.int64(((key * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)) & np.uint64(heads - 1))
 
 
 @njit(cache=True, nogil=True)
-def candidates(new, own, joins, flips, starts, rows, seen, stamp, found):  # type: ignore[no-untyped-def]
-    """Write each indexed position within reach of the codes `new` to `found`, unless `seen` holds `stamp` there; how many."""
-    count = 0
-    for number in range(joins.shape[0]):
-        query, view = new[joins[number, 0]], joins[number, 1]
-        bits = joins[number, 2]
-        mask_count = 17 if bits == 1 else 137
-        for block in range(4):
-            value = (query >> np.uint64(16 * block)) & np.uint64(0xFFFF)
-            for m in range(mask_count):
-                at = np.int64(value ^ np.uint64(flips[m]))
-                for place in range(starts[view, block, at], starts[view, block, at + 1]):
-                    position = rows[view, block, place]
-                    if seen[position] != stamp and distance(query, own[position, view]) <= 4 * bits + 3:
-                        seen[position] = stamp
-                        found[count] = position
+def insert(index, number, words):  # type: ignore[no-untyped-def]
+    """Add the codes (views, WORDS) of the kept picture of this number."""
+    index.words[number] = words
+    heads = index.heads.shape[2]
+    for entry in range(len(index.entries)):
+        table, view, place, views = index.entries[entry]
+        for word in range(WORDS):
+            slot = _slot(words[view, word] & np.uint64(KEY), heads)
+            index.links[number, entry, word] = index.heads[table, word, slot]
+            index.heads[table, word, slot] = number * views + place + 1
+
+
+@njit(cache=True, nogil=True)
+def candidates(words, weak, index, tiny, seen, stamp, found):  # type: ignore[no-untyped-def]
+    """Write the number of each indexed picture that is `near` to `found`, unless `seen` holds `stamp` there; how many."""
+    count, heads, farthest = 0, index.heads.shape[2], np.uint64(FARTHEST[1] if tiny else FARTHEST[0])
+    for join in range(UNCROPPED if tiny else len(index.joins)):
+        view, table, first = index.joins[join]
+        views, code = index.entries[first, 3], words[view]
+        for word in range(WORDS):
+            own, mask = code[word] & np.uint64(KEY), np.uint64(weak[view, word])
+            flips = mask
+            while True:
+                key = own ^ flips
+                node = np.int64(index.heads[table, word, _slot(key, heads)]) - 1
+                while node >= 0:
+                    number, place = node // views, node % views
+                    entry = first + place
+                    other = index.words[number, index.entries[entry, 1]]
+                    if other[word] & np.uint64(KEY) == key and seen[number] != stamp and _apart(code, other) <= farthest:
+                        seen[number] = stamp
+                        found[count] = number
                         count += 1
+                    node = np.int64(index.links[number, entry, word]) - 1
+                if flips == 0:
+                    break
+                flips = (flips - np.uint64(1)) & mask
     return count

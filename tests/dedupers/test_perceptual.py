@@ -15,7 +15,10 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 from sklearn.datasets import load_sample_images
 
 from curate.dedupers import MarkOptions
-from curate.dedupers._perceptual_codes import JOINS, VIEWS, candidates, distance, index, masks, near, reach
+from curate.dedupers import _perceptual_codes as coding
+from curate.dedupers import _perceptual_visit as visiting
+from curate.dedupers._perceptual_codes import FARTHEST, JOINS, KEY, KEY_BITS, TABLES, VIEWS, WEAK, WORDS
+from curate.dedupers._perceptual_measure import LUMA, side_crop, tables
 from curate.dedupers.perceptual import PLUGIN
 from curate.embedders import EmbedderOptions
 from curate.embedders.perceptual import CHROMA, FLOOR, WAVES, whitening
@@ -159,6 +162,88 @@ def test_read_only_and_mapped_vectors_are_taken(photos, tmp_path):
     assert marks(mapped).stands_for.tolist() == marks(vectors).stands_for.tolist() == [-1, -1, -1, 0, 1, 2]
 
 
+def oracle(vectors, order, settled, deduper):
+    """What `mark` must say: every pair of near codes measured, row by row."""
+    made = coding.codes(vectors, tables())
+    measured = deduper.similarity(np.repeat(vectors, len(vectors), 0), np.tile(vectors, (len(vectors), 1)))
+    measured = measured.reshape(len(vectors), len(vectors))
+    side = vectors[:, -1] * (FLOOR / np.hypot(vectors[:, 0], vectors[:, LUMA]))
+    kept, stands_for = [], np.full(len(vectors), -1)
+    for place, row in enumerate(order):
+        tiny = bool(side[row] < FLOOR / 2)
+        like = [k for k in kept if slowly_near(made.words[row], made.weak[row], made.words[k], tiny)]
+        best = max(like, key=lambda k: measured[row, k], default=-1)  # the first of equals
+        if place >= settled and best >= 0 and measured[row, best] >= deduper.threshold:
+            stands_for[row] = best
+        else:
+            kept.append(row)
+    return stands_for
+
+
+@pytest.mark.parametrize("settled", [0, 12])
+def test_marks_are_the_best_kept_row_of_a_slow_oracle(photos, settled):
+    files = [edit(p.resize((60, 60) if i % 4 == 3 else p.size)) for i, p in enumerate(photos[:4]) for edit in EDITS.values()]
+    vectors = EMBED(files)
+    order = np.random.default_rng(3).permutation(len(vectors))[:50]
+    found = PLUGIN().mark(vectors, order, settled=settled, options=MarkOptions(threads=1), progress=SILENT)
+    expected = oracle(vectors, order, settled, PLUGIN())
+    assert (found.stands_for == expected).all()
+    assert (found.stands_for >= 0).sum() > 15
+
+
+def blots(rows):
+    """Vectors of twelve unlike pictures and of their copies with a little noise."""
+    rng = np.random.default_rng(0)
+    made = EMBED(
+        [packed(Image.fromarray(rng.integers(0, 256, (8, 8, 3), np.uint8)).resize((96, 96)), "PNG") for _ in range(12)]
+    )
+    vectors = made[rng.integers(0, 12, rows)]
+    vectors[:, 1:LUMA] += rng.normal(0, 0.012, (rows, LUMA - 1)).astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize(("block", "segment", "settled"), [(1, 5000, 0), (7, 40, 0), (64, 64, 50), (5000, 90, 50)])
+def test_block_size_threads_and_memory_move_no_mark(monkeypatch, tmp_path, block, segment, settled):
+    vectors, deduper = blots(160), PLUGIN()
+    order = np.random.default_rng(5).permutation(160)
+    expected = deduper.mark(vectors, order, settled=settled, progress=SILENT)
+    assert 50 < (expected.stands_for >= 0).sum() < 150
+    monkeypatch.setattr(visiting, "BLOCK", block)
+    monkeypatch.setattr(visiting, "LEAST_SEGMENT", segment)
+    np.save(tmp_path / "vectors.npy", vectors)
+    mapped = np.load(tmp_path / "vectors.npy", mmap_mode="r")
+    again = deduper.mark(mapped, order, settled=settled, options=MarkOptions(threads=3, memory_bytes=0), progress=SILENT)
+    assert (again.stands_for == expected.stands_for).all() and (again.similarity == expected.similarity).all()
+    assert ("indexed" in " ".join(again.notes)) == (segment < 160)
+
+
+def test_a_plain_colour_is_the_same_picture_at_every_size_and_no_other_colour(photos):
+    sizes = [(1, 1), (1, 400), (400, 1), (33, 2), (64, 64), (500, 300)]
+    colours = list(itertools.product((0, 80, 160, 255), repeat=3))
+    vectors = EMBED([packed(Image.new("RGB", size, c), "PNG") for c in colours for size in sizes])
+    found = marks(vectors).stands_for
+    first = np.repeat(np.arange(len(colours)) * len(sizes), len(sizes))
+    assert (found == np.where(np.arange(len(vectors)) == first, -1, first)).all()
+
+
+def test_flat_icons_of_one_shape_in_other_colours_are_other_pictures():
+    files = []
+    for colour in ("#d03030", "#3030d0", "#30a030", "#d0c030"):
+        picture = Image.new("RGB", (96, 96), "#909090")
+        ImageDraw.Draw(picture).ellipse((20, 20, 76, 76), fill=colour)
+        files.append(packed(picture, "PNG"))
+    vectors = EMBED(files + files)
+    assert marks(vectors).stands_for.tolist() == [-1] * 4 + list(range(4))
+
+
+@pytest.mark.parametrize("size", [(2, 900), (900, 2), (3, 1)])
+def test_extremely_thin_pictures_match_their_copies_only(size):
+    rng = np.random.default_rng(1)
+    width, height = size
+    files = [packed(Image.fromarray(rng.integers(0, 256, (height, width, 3), np.uint8)), "PNG") for _ in range(5)]
+    assert marks(EMBED(files + files)).stands_for.tolist() == [-1] * 5 + list(range(5))
+
+
 def test_wrong_settings_and_wrong_vectors_are_refused():
     for wrong in ({"threshold": 0.0}, {"threshold": 1.5}, {"invariant": "sideways"}, {"radius": 3}):
         with pytest.raises(SettingError):
@@ -167,24 +252,63 @@ def test_wrong_settings_and_wrong_vectors_are_refused():
         PLUGIN().similarity(np.ones((2, 8), np.float32), np.ones((2, 8), np.float32))
 
 
-@settings(deadline=None, max_examples=25)
-@given(st.integers(0, 2**32 - 1), st.integers(1, 60))
-def test_the_index_finds_exactly_the_pairs_within_reach(seed, rows):
+def turned_codes(seed, rows):
+    """Codes with a few bits, mostly weak ones, turned from those of the last: (rows + 1, views, WORDS), words and weak."""
     rng = np.random.default_rng(seed)
-    joins = np.array(JOINS)
-    own = rng.integers(0, 2**64, (rows, len(VIEWS)), np.uint64)
-    new = own[rng.integers(rows)].copy()
-    for view in range(len(VIEWS)):  # between none and sixteen bits are turned in each view
-        for bit in rng.integers(0, 64, rng.integers(0, 17)):
-            new[view] ^= np.uint64(1) << np.uint64(bit)
-    built = index(own, np.arange(rows))
-    seen, found = np.full(rows, -1, np.int32), np.empty(rows, np.int32)
-    count = candidates(new, own, joins, masks(), built.starts, built.rows, seen, 0, found)
-    slow = [
-        row for row in range(rows) if any((int(new[a]) ^ int(own[row, b])).bit_count() <= reach(bits) for a, b, bits in JOINS)
-    ]
-    assert sorted(found[:count]) == slow == [row for row in range(rows) if near(new, own[row], joins)]
-    assert distance(new[0], own[0, 0]) == (int(new[0]) ^ int(own[0, 0])).bit_count()
+    words = rng.integers(0, 2**64, (rows + 1, len(VIEWS), WORDS), np.uint64)
+    weak = np.zeros(words.shape, np.uint32)
+    for place in np.ndindex(weak.shape):
+        for bit in rng.choice(KEY_BITS, WEAK[place[1]], replace=False):
+            weak[place] |= np.uint32(1) << np.uint32(bit)
+    for row, view, word in np.ndindex(rows, len(VIEWS), WORDS):
+        near_to = words[-1, view, word]
+        if rng.random() < 0.9:
+            turned = [b for b in range(64) if rng.random() < (0.2 if weak[-1, view, word] >> b & 1 or b >= KEY_BITS else 0.02)]
+            words[row, view, word] = near_to ^ np.uint64(sum(1 << b for b in turned))
+    return words, weak
+
+
+def slowly_near(words, weak, kept, tiny):
+    """`near`, from what its module says, in Python's integers."""
+    for view, table in JOINS[: 3 if tiny else None]:
+        for other in TABLES[table]:
+            differ = [int(words[view, w]) ^ int(kept[other, w]) for w in range(WORDS)]
+            keys_meet = any(differ[w] & KEY & ~int(weak[view, w]) == 0 for w in range(WORDS))
+            if keys_meet and sum(d.bit_count() for d in differ) <= FARTHEST[tiny]:
+                return True
+    return False
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.booleans())
+def test_the_index_finds_exactly_the_near_pictures(seed, rows, tiny):
+    words, weak = turned_codes(seed, rows)
+    index = coding.empty_index(rows)
+    for row in range(rows):
+        coding.insert(index, row, words[row])
+    seen, found = np.full(rows, -1, np.int64), np.empty(rows, np.int32)
+    count = coding.candidates(words[-1], weak[-1], index, tiny, seen, 0, found)
+    slow = [row for row in range(rows) if slowly_near(words[-1], weak[-1], words[row], tiny)]
+    assert sorted(found[:count]) == slow
+    assert slow == [row for row in range(rows) if coding.near(words[-1], weak[-1], words[row], index, tiny)]
+
+
+def test_codes_are_the_signs_of_the_lowest_waves_and_weak_bits_the_faintest(photos):
+    vectors = EMBED([packed(p) for p in photos])
+    made, order = coding.codes(vectors, tables()), coding.wave_order()
+    for row, view in itertools.product(range(len(photos)), range(len(VIEWS))):
+        luma = vectors[row, :LUMA].reshape(WAVES, WAVES) * tables().unweight
+        luma = luma * (FLOOR / np.hypot(vectors[row, 0], vectors[row, LUMA]))
+        left, right, top, bottom = VIEWS[view]
+        waves = (side_crop(top, bottom)[:16] @ luma @ side_crop(left, right)[:16].T).ravel()
+        for word in range(WORDS):
+            told = [bool(int(made.words[row, view, word]) >> bit & 1) for bit in range(64)]
+            clear = np.abs(waves[order[word]] - 0.05) > 1e-3
+            assert (np.array(told) == (waves[order[word]] > 0.05))[clear].all()
+            weak = [bit for bit in range(KEY_BITS) if int(made.weak[row, view, word]) >> bit & 1]
+            strength = np.abs(waves[order[word][:KEY_BITS]])
+            assert len(weak) == WEAK[view]
+            assert strength[weak].max() <= np.delete(strength, weak).min() + 1e-3
 
 
 @pytest.mark.corpora
