@@ -35,10 +35,11 @@ SAMPLE = (
 class MiniLMInt8(MiniLM):
     """`minilm` with its linear layers in int8 (`_int8_linear`); the same text has the same bits in any batch.
 
-    Needs an x86-64 CPU build of torch, which is the usual one.
+    Needs an x86-64 CPU build of torch, which is the usual one. Among 300 banking77 questions its cosines over 0.8 were off
+    those of `minilm` by up to 0.02; nobody measured its curve, so it has no default threshold.
     """
 
-    default_threshold: float | None = 0.95
+    default_threshold: float | None = None
     slug = "minilm_int8"
     description = "all-MiniLM-L6-v2, 384 dimensions, int8, 256 tokens at most"
     recipe: ClassVar[str] = "bert mean-pooled normalised 256 tokens int8 smoothed 1"

@@ -4,7 +4,7 @@
 
 Rounds alternate the contenders, and the best round of each counts, so that other load on the machine disturbs the ratio least;
 for the same reason one thread is timed by processor seconds. `--verdicts 10003` also tells how many of so many banking77
-questions `minilm-int8` would keep or drop otherwise than `minilm`, each at its default threshold.
+questions `minilm-int8` would keep or drop otherwise than `minilm`, both at the default threshold of `minilm`.
 """
 
 from __future__ import annotations
@@ -61,11 +61,11 @@ def shared_neighbours(left: np.ndarray, right: np.ndarray) -> float:
 
 
 def changed_verdicts(texts: list[str], left: Any, right: Any) -> dict[str, float]:
-    """How two embedders' marks of the same texts differ, each at its default threshold, and by how much cosines differ."""
+    """How two embedders' marks of the same texts differ at the first one's default threshold, and their cosines."""
     vectors = [embedder.embed_texts(texts) for embedder in (left, right)]
     dropped = []
-    for embedder, rows in zip((left, right), vectors, strict=True):
-        deduper = plugins.load("dedupers", "semantic")(threshold=embedder.default_threshold)
+    for rows in vectors:
+        deduper = plugins.load("dedupers", "semantic")(threshold=left.default_threshold)
         marks = deduper.mark(rows, np.arange(len(rows)), options=MarkOptions(threads=1), progress=SILENT)
         dropped.append(marks.stands_for >= 0)
     some = np.linspace(0, len(texts) - 1, min(len(texts), 4_000)).astype(int)
