@@ -15,6 +15,8 @@ from curate.metrics import Trial
 
 SVC_ROWS = 5000
 """Where train and synthetic rows together are more than twice this, a support vector classifier is too slow."""
+SVC_LABELS = 20
+"""It learns a classifier for each pair of labels, and asks all of them about every row."""
 Rows = NDArray[Any]
 
 
@@ -39,7 +41,8 @@ class Classifier:
 
 def affords_support_vectors(trial: Trial) -> bool:
     """Whether a support vector classifier on all rows takes seconds and not many minutes."""
-    return len(trial.train) + len(trial.synthetic) <= 2 * SVC_ROWS
+    few_labels = len({label for label in trial.train.labels if label is not None}) <= SVC_LABELS
+    return few_labels and len(trial.train) + len(trial.synthetic) <= 2 * SVC_ROWS
 
 
 def classifiers(trial: Trial, unconverged: Counter[str]) -> Iterator[Classifier]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.metrics import Findings, Measure, Samples, Trial
-from curate.metrics._classifiers import SVC_ROWS, Classifier, affords_support_vectors, classifiers
+from curate.metrics._classifiers import SVC_LABELS, SVC_ROWS, Classifier, affords_support_vectors, classifiers
 
 _SOURCE = "Esteban, Hyland and Rätsch 2017, arXiv:1706.02633"
 _GAIN_SOURCE = "Ravuri and Vinyals 2019, arXiv:1905.10887"
@@ -45,7 +45,10 @@ class Utility:
             measures += _measures(classifier, trial, rows, shared)
         notes = [*_left_out(trial, rows), *_early(unconverged)]
         if not affords_support_vectors(trial):
-            notes.append(f"utility: no support vector classifier above {2 * SVC_ROWS:,} train and synthetic rows; see --limit")
+            notes.append(
+                f"utility: no support vector classifier above {2 * SVC_ROWS:,} train and synthetic rows (see --limit) or"
+                f" {SVC_LABELS} labels"
+            )
         return Findings(tuple(measures), tuple(notes))
 
 
