@@ -165,11 +165,16 @@ class CausalLanguage:
 
     modality: ClassVar[Literal["text"]] = "text"
     presets: ClassVar[Mapping[str, Preset]] = {
-        "tiny": Preset(TINY, "not measured: meant for short labelled texts on a CPU"),
+        "tiny": Preset(
+            TINY,
+            "banking77, 8,474 questions of 77 intents to train and 1,059 to test: 0.901 bits a byte on the validation part; "
+            "2,524 of 4,620 draws accepted; TSTR 0.849 beside TRTR 0.883 (logistic regression on MiniLM vectors, by which the "
+            "gates filter), 0.726 beside 0.777 (on TF-IDF); 23 minutes on one core of a busy AVX2 machine",
+        ),
         "shakespeare-char": Preset(
             SHAKESPEARE_CHAR,
             "tinyshakespeare, last tenth held out: 1.676 nats a character, 2.418 bits a byte (nanoGPT of this size and "
-            "these steps: 1.88); 1,150 s on one thread of a busy AVX2 machine",
+            "these steps: 1.88); 5 minutes on one core of a busy AVX2 machine",
         ),
         "small": Preset(SMALL, "not measured: meant for a GPU"),
         "tune": Preset(TUNE, "not measured: for a base model, with lora=true or whole"),

@@ -138,7 +138,12 @@ class Diffusion:
             "(support vector classifier on pixels), coverage 0.992 beside 0.986, 20 of 1,100 draws refused; "
             "191 s on two busy AVX2 cores",
         ),
-        "small": Preset(SMALL, "not measured: meant for 28×28 on a CPU"),
+        "small": Preset(
+            SMALL,
+            "Fashion-MNIST, 55,950 to train and 6,994 to test: TSTR 0.802 beside TRTR 0.810 (small convolutional network), "
+            "0.838 beside 0.852 (support vector classifier on pixels), each on 3,186 rows; coverage of pixels 0.943 beside "
+            "0.970; 3,186 of 4,000 draws accepted; 49 minutes on one core of a busy AVX2 machine",
+        ),
         "base": Preset(BASE, "not measured: meant for a GPU, and for images of 64×64 and more"),
     }
 
