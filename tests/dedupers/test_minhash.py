@@ -340,8 +340,11 @@ def test_the_process_grows_by_less_than_the_memory_limit(tmp_path: Path) -> None
         before = peak_bytes(anew=True)
         found.append(deduper.mark(sketches, np.arange(rows), texts=Numbers(), options=options, progress=SILENT))
         grown[limit] = peak_bytes() - before
-    small, large = grown
-    assert grown[small] < small < grown[large]
+    small, _ = grown
+    # What the second run grows by says little: it takes what the first one, and other tests, have given back to the heap.
+    assert grown[small] < small
+    assert any("went to disk" in note for note in found[0].notes)
+    assert not any("went to disk" in note for note in found[1].notes)
     assert found[0].compared == found[1].compared > 0
     assert (found[0].stands_for == found[1].stands_for).all()
 
