@@ -57,6 +57,7 @@ class Catalog:
         self.read_only = read_only
         self._process_id = os.getpid()
         self._depth = 0
+        self._abandoned = 0  # how often `abandon` was called; a transaction of before is none of today's
         config: dict[str, Any] = {
             "memory_limit": memory,
             "autoinstall_known_extensions": "false",
@@ -101,6 +102,12 @@ class Catalog:
         if self._open is not None:
             self._open.close()
             self._open = None
+            self._abandoned += 1
+
+    @property
+    def is_open(self) -> bool:
+        """Whether statements may run."""
+        return self._open is not None
 
     @property
     def connection(self) -> duckdb.DuckDBPyConnection:
@@ -197,25 +204,35 @@ class Catalog:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Commit all or nothing; a block within a block joins the outer one."""
+        abandoned = self._abandoned
         if self._depth == 0:
             self.execute("BEGIN TRANSACTION")
         self._depth += 1
         try:
             yield
         except BaseException:
-            self._depth -= 1
-            if self._depth == 0:
-                with suppress(duckdb.Error):  # the cause of the failure matters more than that of the rollback
-                    self.connection.execute("ROLLBACK")
+            if self._abandoned == abandoned:
+                self._depth -= 1
+                if self._depth == 0:
+                    self._roll_back()
             raise
         self._depth -= 1
         if self._depth == 0:
             try:
                 self.execute("COMMIT")
             except BaseException:
-                with suppress(duckdb.Error, WorkError):  # it may have been committed all the same
-                    self.connection.execute("ROLLBACK")
+                self._roll_back()  # it may have been committed all the same
                 raise
+
+    def abandon(self) -> None:
+        """Undo what an interrupt left open: it may come between a statement and the block that was to guard it."""
+        self._abandoned += 1
+        self._depth = 0
+        self._roll_back()
+
+    def _roll_back(self) -> None:
+        with suppress(duckdb.Error, WorkError):  # the cause of the failure matters more than that of the rollback
+            self.connection.execute("ROLLBACK")
 
 
 def _connect(path: Path, read_only: bool, wait_s: float, config: dict[str, Any]) -> duckdb.DuckDBPyConnection:

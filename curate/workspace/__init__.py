@@ -89,7 +89,9 @@ class Workspace:
     def __enter__(self) -> Workspace:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            self._record_interrupt()  # where it came between the record of a run and the block that ends it
         self.close()
 
     def close(self) -> None:
@@ -163,14 +165,20 @@ class Workspace:
         try:
             run = Run(self, runs.begin(self.catalog, step, dataset=dataset, command=_command(), settings=settings))
             yield run
-        except KeyboardInterrupt:
-            runs.interrupt_own(self.catalog)  # also where it came while the record itself was being written
+            runs.end(self.catalog, run.run_id, "done", run.counts)
+        except (KeyboardInterrupt, GeneratorExit):  # the latter where the interrupt came before the caller had the run
+            self._record_interrupt()
             raise
         except BaseException as error:
             if run is not None:
                 runs.end(self.catalog, run.run_id, "failed", error=f"{type(error).__name__}: {error}"[:2000])
             raise
-        runs.end(self.catalog, run.run_id, "done", run.counts)
+
+    def _record_interrupt(self) -> None:
+        """Undo the open transaction, and record that what this process was running is interrupted."""
+        if self._catalog is not None and self._catalog.is_open and not self.read_only:
+            self._catalog.abandon()
+            runs.interrupt_own(self._catalog)
 
 
 def create_workspace(folder: Path | str) -> Path:
