@@ -32,7 +32,7 @@ from curate.generators import (
     share_of_threads,
     weights_file,
 )
-from curate.workspace import Workspace
+from curate.workspace import Workspace, write_atomically
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,12 +223,18 @@ def _learn(workspace: Workspace, plan: _Plan, model: ModelRow, options: FitOptio
     """Estimate and fit, without the catalog; every process of a launch comes here."""
     folder = workspace.folder("models", model.folder)
     estimate = None
+    begun_with = folder / "threads"
     if model.checkpoint_hash is None:
         estimate = plan.generator.estimate(plan.material.train, options=options)
         workspace.progress.note(f"about {_minutes(estimate.seconds)}: {estimate.how}")
-        options = replace(options, threads=estimate.threads)
+        if leads() and not begun_with.exists():
+            # Another number of threads would round otherwise: a killed training is given again what it began with.
+            write_atomically(begun_with, str(estimate.threads).encode())
+        options = replace(options, threads=int(begun_with.read_text()) if leads() else estimate.threads)
     train, validation = plan.material.train, plan.material.validation
     fitted = plan.generator.fit(train, validation, folder, options=options, progress=workspace.progress)
+    if leads():
+        begun_with.unlink(missing_ok=True)
     return _Learned(fitted, estimate, hashlib.sha256(weights_file(folder).read_bytes()).hexdigest(), folder)
 
 
