@@ -29,7 +29,9 @@ def read_parts(population: pa.Table, field: str) -> tuple[dict[int, str], list[s
 
     Args:
         population: sample_id and given_part, whose values are the field's, or for "source" the file's path from the folder
-            that was read on and, after a line break, the place in it; the last word in it that names a part counts.
+            that was read on and, after a line break, the place in it. Where several words in a path name parts, the most
+            held-out one counts: "test/train/1.jpg" may be a test picture of a train. The folder's own name counts where it is
+            such a word and nothing else.
 
     Returns:
         sample_id → part, without the samples that have none, and notes about values that name no part.
@@ -39,11 +41,14 @@ def read_parts(population: pa.Table, field: str) -> tuple[dict[int, str], list[s
     """
     parts: dict[int, str] = {}
     other: Counter[str] = Counter()
+    unclear: Counter[str] = Counter()
     for sample_id, value in zip(population["sample_id"].to_pylist(), population["given_part"].to_pylist(), strict=True):
         if value is None:
             other["(none)"] += 1
-        elif part := _in_path(value) if field == SOURCE else _WORDS.get(value.strip().lower()):
-            parts[sample_id] = part
+        elif named := _in_path(value) if field == SOURCE else {_WORDS[w] for w in [value.strip().lower()] if w in _WORDS}:
+            parts[sample_id] = max(named, key=PARTS.index)
+            if len(named) > 1:
+                unclear[value.replace("\n", " ")] += 1
         else:
             other[Path(value.partition("\n")[0]).name if field == SOURCE else value] += 1
     if not parts:
@@ -53,12 +58,15 @@ def read_parts(population: pa.Table, field: str) -> tuple[dict[int, str], list[s
     if other:
         seen = ", ".join(f"{value} ({count:,})" for value, count in other.most_common(4)) + (", …" if len(other) > 4 else "")
         notes.append(f"{other.total():,} samples name no part in {field} and are dealt by the ratios: {seen}")
+    if unclear:
+        first = next(iter(unclear))
+        notes.append(f"{unclear.total():,} samples name several parts in their path and count as the most held-out: {first}")
     return parts, notes
 
 
-def _in_path(value: str) -> str | None:
-    found = _IN_PATH.findall(value.lower())
-    return _WORDS[found[-1]] if found else None
+def _in_path(value: str) -> set[str]:
+    root, _, below = value.lower().partition("/")
+    return {_WORDS[word] for word in [*_IN_PATH.findall(below), *([root] if root in _WORDS else [])]}
 
 
 def held_out(parts: Mapping[int, str], ratios: Mapping[str, float]) -> tuple[dict[int, str], dict[str, float]]:

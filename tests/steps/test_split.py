@@ -410,6 +410,15 @@ def test_file_names_say_the_part_and_all_three_leave_nothing_to_deal(workspace):
     }
 
 
+def test_a_path_that_names_two_parts_is_held_out_and_counted(workspace):
+    (workspace.root.parent / "test").mkdir()
+    put(workspace, numbered(4), "train.jsonl")  # in a folder that is called test_ and so on, as pytest's are
+    put(workspace, numbered(3, start=10), "test/train.jsonl")  # texts on trains, perhaps
+    report = split(workspace, "tales", parts="source", ratios={"train": 1.0})
+    assert {part: facts.samples for part, facts in report.parts.items()} == {"train": 4, "test": 3}
+    assert any(note.startswith("3 samples name several parts") for note in report.notes)
+
+
 def test_a_group_that_comes_in_two_parts_is_held_out_whole_and_told(workspace):
     put(workspace, parted(10, "train", start=0), "one.jsonl")
     put(workspace, parted(5, "test", start=0), "two.jsonl")  # five of them again
