@@ -21,8 +21,9 @@ import numpy as np
 import torch
 
 from curate.generators import Examples, FitOptions
+from curate.generators._language_settings import SHAKESPEARE_CHAR
 from curate.generators._loop import train
-from curate.generators.causal_lm import SHAKESPEARE_CHAR, _TextTask
+from curate.generators._text_task import TextTask
 from curate.generators.diffusion import SMALL, TINY, _ImageTask
 from curate.records import SILENT
 
@@ -42,7 +43,7 @@ def cases() -> dict[str, tuple[Any, Any]]:
     return {
         "diffusion tiny, 8×8": (lambda s: _ImageTask(s, tiny, tiny.take([])), TINY),
         "diffusion small, 28×28": (lambda s: _ImageTask(s, small, small.take([])), SMALL),
-        "causal-lm shakespeare-char": (lambda s: _TextTask(s, text, text.take([])), SHAKESPEARE_CHAR),
+        "causal-lm shakespeare-char": (lambda s: TextTask(s, text, text.take([])), SHAKESPEARE_CHAR),
     }
 
 
