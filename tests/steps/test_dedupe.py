@@ -26,7 +26,8 @@ from curate.steps.ingest import ingest
 from curate.steps.restore import drop, restore, take_back
 from curate.workspace import Workspace, create_workspace, open_workspace
 
-WORDS = [f"word{n}" for n in range(120)]
+from .stories import WORDS, put, story
+
 TEXT_METHODS = ["exact", "minhash"]
 
 
@@ -34,16 +35,6 @@ TEXT_METHODS = ["exact", "minhash"]
 def workspace(tmp_path: Path):
     with open_workspace(create_workspace(tmp_path / "ws")) as opened:
         yield opened
-
-
-def put(workspace: Workspace, texts: list[str], dataset: str = "d", file: str | None = None) -> None:
-    path = workspace.root.parent / (file or f"{dataset}.jsonl")
-    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
-    ingest(workspace, [path], dataset=dataset)
-
-
-def story(rng: random.Random, words: int = 60) -> str:
-    return " ".join(rng.choice(WORDS) for _ in range(words))
 
 
 def edited(rng: random.Random, text: str, changes: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,14 @@ from curate.errors import InputError, SettingError
 from curate.steps.check import check
 from curate.steps.dedupe import dedupe
 from curate.steps.duplicates import explain
-from curate.steps.ingest import ingest
 from curate.steps.restore import drop, restore
 from curate.steps.rethreshold import rethreshold
 from curate.steps.split import split
 from curate.steps.target import dedupe_to_size
 from curate.workspace import Workspace, create_workspace, open_workspace
 
-WORDS = [f"word{n}" for n in range(200)]
+from .stories import WORDS, put
+
 NEAR: dict[str, Any] = {"methods": ["exact", "minhash"], "threshold": 0.6, "yes": True}
 
 
@@ -28,12 +27,6 @@ NEAR: dict[str, Any] = {"methods": ["exact", "minhash"], "threshold": 0.6, "yes"
 def workspace(tmp_path: Path):
     with open_workspace(create_workspace(tmp_path / "ws")) as opened:
         yield opened
-
-
-def put(workspace: Workspace, texts: list[str], dataset: str, file: str | None = None) -> None:
-    path = workspace.root.parent / (file or f"{dataset}.jsonl")
-    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
-    ingest(workspace, [path], dataset=dataset)
 
 
 def stories(seed: int, count: int) -> list[str]:

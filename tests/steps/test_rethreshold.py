@@ -22,7 +22,8 @@ from curate.steps.restore import drop, restore, take_back
 from curate.steps.rethreshold import rethreshold
 from curate.workspace import Workspace, create_workspace, open_workspace
 
-WORDS = [f"word{n}" for n in range(120)]
+from .stories import drifting, jaccard, put, story
+
 METHODS = ["exact", "minhash"]
 
 
@@ -30,33 +31,6 @@ METHODS = ["exact", "minhash"]
 def workspace(tmp_path: Path):
     with open_workspace(create_workspace(tmp_path / "ws")) as opened:
         yield opened
-
-
-def put(workspace: Workspace, texts: list[str], dataset: str = "d", file: str | None = None) -> None:
-    path = workspace.root.parent / (file or f"{dataset}.jsonl")
-    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
-    ingest(workspace, [path], dataset=dataset)
-
-
-def story(rng: random.Random, words: int = 40) -> list[str]:
-    return [rng.choice(WORDS) for _ in range(words)]
-
-
-def drifting(seed: int, count: int) -> list[str]:
-    """Stories that drift away from each other word by word, with copies: similarities of every size."""
-    rng = random.Random(seed)
-    made = [story(rng) for _ in range(2)]
-    while len(made) < count:
-        words = list(rng.choice(made))
-        for _ in range(rng.choice([0, 1, 1, 2, 3])):
-            words[rng.randrange(len(words))] = rng.choice(WORDS)
-        made.append(words)
-    return [" ".join(words) for words in made]
-
-
-def jaccard(left: str, right: str) -> float:
-    a, b = ({tuple(t.split()[i : i + 5]) for i in range(len(t.split()) - 4)} for t in (left, right))
-    return len(a & b) / len(a | b)
 
 
 def rows(workspace: Workspace) -> list[dict[str, Any]]:
@@ -118,14 +92,14 @@ def test_what_is_kept_stays_kept_and_the_laws_hold_at_the_higher_threshold(tmp_p
 def chain(workspace: Workspace) -> tuple[str, str, str]:
     """a, b and c: b and c are tied to a at 0.5, and b resembles c more than either resembles a."""
     rng = random.Random(3)
-    a = story(rng)
+    a = story(rng, 40).split()
     b = list(a)
     b[8] = b[20] = "other"
     c = list(b)
     c[39] = "last"
     texts = tuple(" ".join(words) for words in (a, b, c))
     assert jaccard(texts[0], texts[1]) < 0.75 and jaccard(texts[0], texts[2]) < 0.75 < 0.9 < jaccard(texts[1], texts[2])
-    put(workspace, [*texts, " ".join(story(rng))])
+    put(workspace, [*texts, story(rng, 40)])
     return texts
 
 

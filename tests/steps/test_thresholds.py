@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from pathlib import Path
 
@@ -13,40 +12,16 @@ from hypothesis import strategies as st
 from curate.errors import InputError, NeedsConfirmation, SettingError
 from curate.steps.borderline import borderline
 from curate.steps.dedupe import dedupe
-from curate.steps.ingest import ingest
 from curate.steps.target import LEAST, STEPS, dedupe_to_size
 from curate.workspace import Workspace, create_workspace, open_workspace
 
-WORDS = [f"word{n}" for n in range(120)]
+from .stories import WORDS, drifting, jaccard, put
 
 
 @pytest.fixture
 def workspace(tmp_path: Path):
     with open_workspace(create_workspace(tmp_path / "ws")) as opened:
         yield opened
-
-
-def put(workspace: Workspace, texts: list[str], dataset: str = "d") -> None:
-    path = workspace.root.parent / f"{dataset}.jsonl"
-    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
-    ingest(workspace, [path], dataset=dataset)
-
-
-def drifting(seed: int, count: int) -> list[str]:
-    """Stories that drift away from each other word by word, with copies: similarities of every size."""
-    rng = random.Random(seed)
-    made = [[rng.choice(WORDS) for _ in range(40)] for _ in range(2)]
-    while len(made) < count:
-        words = list(rng.choice(made))
-        for _ in range(rng.choice([0, 1, 1, 2, 3])):
-            words[rng.randrange(len(words))] = rng.choice(WORDS)
-        made.append(words)
-    return [" ".join(words) for words in made]
-
-
-def jaccard(left: str, right: str) -> float:
-    a, b = ({tuple(t.split()[i : i + 5]) for i in range(len(t.split()) - 4)} for t in (left, right))
-    return len(a & b) / len(a | b)
 
 
 def recorded(workspace: Workspace) -> tuple[int, ...]:
