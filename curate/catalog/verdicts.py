@@ -25,17 +25,19 @@ class Evidence(NamedTuple):
     settings: str | None
 
 
-def rows_to_judge(catalog: Catalog, dataset_id: int, modality: str) -> pa.Table:
+def rows_to_judge(catalog: Catalog, dataset_id: int, modality: str, *, lengths: bool) -> pa.Table:
     """Every real sample of a modality in a dataset, in id order, with what decides who is kept.
 
+    Args:
+        lengths: tell them too, for which every text is read.
+
     Returns:
-        sample_id, content_hash, size_bytes, length (characters, or pixels of an image), action and reason of the current
-        verdict.
+        sample_id, content_hash, size_bytes, length (characters, or pixels of an image; null unless asked for), action and
+        reason of the current verdict.
     """
+    length = "CASE WHEN s.modality = 'text' THEN length(s.text) ELSE s.width::BIGINT * s.height END" if lengths else "NULL"
     return catalog.table(
-        """SELECT s.sample_id, s.content_hash, s.size_bytes,
-                  CASE WHEN s.modality = 'text' THEN length(s.text) ELSE s.width::BIGINT * s.height END AS length,
-                  v.action, v.reason
+        f"""SELECT s.sample_id, s.content_hash, s.size_bytes, ({length})::BIGINT AS length, v.action, v.reason
            FROM real_samples s LEFT JOIN current_verdicts v USING (sample_id)
            WHERE s.dataset_id = ? AND s.modality = ? ORDER BY s.sample_id""",
         [dataset_id, modality],

@@ -300,6 +300,38 @@ def band_keys(column, keys):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def _band_key(band, value):  # type: ignore[no-untyped-def]
+    """A band and its hash as one number that is never 0; different ones give different numbers."""
+    return _mix(np.uint64(band + 1) << _B32 | np.uint64(value))
+
+
+@kernel
+def note_bands(sketches, bands, table, sieve):  # type: ignore[no-untyped-def]
+    """Note the bands of some rows in an open table, and in a smaller set of bits, which is asked first; powers of two both."""
+    mask, few = len(table) - 1, np.uint64(8 * len(sieve) - 1)
+    for i in range(len(sketches)):
+        for b in range(bands):
+            key = _band_key(b, sketches[i, b])
+            bit = np.int64(key >> _B32 & few)
+            sieve[bit >> 3] |= np.uint8(1 << (bit & 7))
+            _insert(table, mask, key)
+
+
+@kernel
+def meets_noted(sketches, rows, bands, table, sieve, out):  # type: ignore[no-untyped-def]
+    """Tell of each of `rows` whether one of its bands was noted."""
+    mask, few = len(table) - 1, np.uint64(8 * len(sieve) - 1)
+    for i in range(len(rows)):
+        out[i] = False
+        for b in range(bands):
+            key = _band_key(b, sketches[rows[i], b])
+            bit = np.int64(key >> _B32 & few)
+            if sieve[bit >> 3] >> (bit & 7) & 1 and _holds(table, mask, key):
+                out[i] = True
+                break
+
+
+@kernel
 def number_buckets(keys, settled, column):  # type: ignore[no-untyped-def]
     """Number the buckets in which a row from `settled` on meets another: column[row] is its bucket or -1. Returns how many."""
     count = 0

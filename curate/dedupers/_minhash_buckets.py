@@ -65,6 +65,35 @@ class Buckets:
     meeting: NDArray[np.int64]
 
 
+def noted_bytes(rows: int, bands: int) -> int:
+    """What the notes of so many rows take in `settled_that_meet`."""
+    return 9 * _noted_slots(rows, bands)
+
+
+def _noted_slots(rows: int, bands: int) -> int:
+    return 1 << max(4, (2 * rows * bands).bit_length())
+
+
+def settled_that_meet(
+    sketches: NDArray[np.uint32], order: NDArray[np.int64], settled: int, bands: int, scratch: Scratch, budget: Budget
+) -> NDArray[np.int64]:
+    """(s,) of the first `settled` places of `order`, those whose row shares a band with a row after them, rising.
+
+    No other of them is a candidate for anything: so a few new rows meet many old ones at the cost of a look at each.
+    """
+    size = _noted_slots(len(order) - settled, bands)
+    table, sieve = np.zeros(size, np.uint64), np.zeros(size, np.uint8)  # one bit in 16 at most is set
+    block = budget.block(mapped=scratch.watched)
+    meets = np.empty(settled, np.bool_)
+    for low in range(settled, len(order), block):
+        kernels.note_bands(sketches[order[low : low + block]], bands, table, sieve)
+    lead = order[:settled]
+    for low in range(0, settled, block):
+        kernels.meets_noted(sketches, lead[low : low + block], bands, table, sieve, meets[low : low + block])
+        scratch.ease(budget.resident)
+    return np.flatnonzero(meets)
+
+
 def fingerprints(
     sketches: NDArray[np.uint32], order: NDArray[np.int64], bands: int, scratch: Scratch, budget: Budget
 ) -> NDArray[np.uint64]:

@@ -52,6 +52,7 @@ _UNSPACED = (
     (0x1AFF0, 0x1B16F),  # kana
     (0x20000, 0x3FFFF),  # Han
 )
+_SELECTORS = ((0xFE00, 0xFE0F), (0xE0100, 0xE01EF))  # of variants of the letter before
 _STABLE = ((0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xAC00, 0xD7A3))  # Han and Hangul syllables: no case, nothing to normalise
 _FOLDED = ((0x80, 0x33FF), (0xA000, 0xABFF), (0xF900, 0xFFFF), (0x1F000, 0x1FAFF))
 _PIECE_BYTES = 16 * 2**20
@@ -83,12 +84,13 @@ class Shingler:
     ) -> NDArray[np.uint32]:  # (n, bands + 2)
         """Sketch texts, as `_kernels.sketch_rows` says."""
         out = np.empty((len(texts), bands + 2), np.uint32)
+        tables = _classes(self.unit), _folds()  # made before the threads, which would each make their own
         for low, high in _pieces(_offsets(texts)):
             data, offsets = _normalised(texts.slice(low, high - low))
 
             def work(start: int, end: int, data: Any = data, offsets: Any = offsets, into: Any = out[low:high]) -> None:
                 span = _frozen(offsets[start : end + 1])
-                common = (data, span, _classes(self.unit), _folds(), self.ngram, self.unit != "characters")
+                common = (data, span, *tables, self.ngram, self.unit != "characters")
                 kernels.sketch_rows(*common, rows, np.uint64(seed), into[start:end])
 
             _over_slices(work, offsets, threads)
@@ -97,6 +99,7 @@ class Shingler:
     def sets(self, texts: pa.LargeStringArray, *, threads: int) -> list[Sets]:
         """Cut texts into sets, in as many consecutive parts as there were slices of work."""
         data, offsets = _normalised(texts)
+        tables = _classes(self.unit), _folds()
 
         def work(start: int, end: int) -> Sets:
             span = _frozen(offsets[start : end + 1])
@@ -104,7 +107,7 @@ class Shingler:
                 int(span[-1] - span[0]), np.uint64
             )  # as many tokens as bytes at most; untouched pages cost nothing
             ends = np.empty(end - start + 1, np.int64)
-            kernels.set_rows(data, span, _classes(self.unit), _folds(), self.ngram, self.unit != "characters", values, ends)
+            kernels.set_rows(data, span, *tables, self.ngram, self.unit != "characters", values, ends)
             return Sets(values, ends)
 
         return _over_slices(work, offsets, threads)
@@ -200,8 +203,15 @@ def _over_slices(work: Any, offsets: NDArray[np.int64], threads: int) -> list[An
 def _classes(unit: Unit) -> NDArray[np.uint8]:
     """(0x110000,) what each code point is; one that this Python does not know counts as a letter."""
     table = np.full(0x110000, kernels.WORD, np.uint8)
-    for point in (*range(0x34000), *range(0xE0000, 0xE0200)):
-        table[point] = _class(point)
+    for low, high in ((0, 0x33FFF), (0xE0000, 0xE01FF)):
+        categories = list(map(unicodedata.category, map(chr, range(low, high + 1))))
+        numbers = {name: number for number, name in enumerate(dict.fromkeys(categories))}
+        of_category = np.array([_class(name) for name in numbers], np.uint8)
+        table[low : high + 1] = of_category[np.fromiter(map(numbers.__getitem__, categories), np.uint8, len(categories))]
+    for low, high in _SELECTORS:
+        table[low : high + 1] = kernels.SKIP
+    table[ord("_")] = kernels.WORD
+    table[[ord(letter) for letter in "#%&*/@\\^"]] = kernels.ALONE
     if unit != "words":
         for low, high in _UNSPACED:
             block = table[low : high + 1]
@@ -230,15 +240,12 @@ def _folds() -> NDArray[np.uint32]:
     return _frozen(table)
 
 
-def _class(point: int) -> int:
-    letter = chr(point)
-    category = unicodedata.category(letter)
-    if category == "Cf" or 0xFE00 <= point <= 0xFE0F or 0xE0100 <= point <= 0xE01EF:
+def _class(category: str) -> int:
+    """What a code point of a general category of Unicode is, with the exceptions that `_classes` makes."""
+    if category == "Cf":
         return kernels.SKIP
     if category[0] == "Z" or category == "Cc":
         return kernels.SPACE
-    if letter == "_":
-        return kernels.WORD
-    if category in ("Sm", "Sc", "So") or letter in "#%&*/@\\^":
+    if category in ("Sm", "Sc", "So"):
         return kernels.ALONE
     return kernels.PUNCTUATION if category[0] in "PS" else kernels.WORD

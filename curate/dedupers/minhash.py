@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _MOST_PERMUTATIONS = 256
 _WANTED_RECALL = 0.999
+MANY_SETTLED = 4
+"""So many times more settled rows than others, and those that matter are looked for first."""
 _UNITS = ("auto", "words", "characters")
 _LIMITS = {"ngram": (1, 64), "bands": (1, 1024), "rows": (1, 256), "seed": (0, 2**63 - 1)}
 
@@ -129,6 +131,7 @@ class MinHashDeduper:
                 f"the sketches do not have {bands} bands: {sketches.dtype} {sketches.shape}", hint="sketch again"
             )
         order = np.asarray(order, np.int64)
+        order, settled = self._without_idle(sketches, order, settled, options)
         budget = Budget(options.memory_bytes, len(order), bands)
         with Scratch(replace(options, memory_bytes=budget.arrays)) as scratch:
             scratch.watch(sketches)
@@ -150,6 +153,24 @@ class MinHashDeduper:
         if empty > 1:
             notes.append(f"{empty} texts have no visible character and count as identical")
         return Marks(*marks, notes=tuple(notes))
+
+    def _without_idle(
+        self, sketches: NDArray[np.uint32], order: NDArray[np.int64], settled: int, options: MarkOptions
+    ) -> tuple[NDArray[np.int64], int]:
+        """The order without those settled rows that meet no later one, and how many settled ones are left.
+
+        Left as it is where it would not pay, or where the bands of the later ones are too many for the memory.
+        """
+        from curate.dedupers._minhash_buckets import Budget, noted_bytes, settled_that_meet
+
+        bands, fresh = self.settings["bands"], len(order) - settled
+        if not 0 < MANY_SETTLED * fresh < settled or noted_bytes(fresh, bands) > options.memory_bytes // 4:
+            return order, settled
+        budget = Budget(options.memory_bytes, len(order), bands)
+        with Scratch(replace(options, memory_bytes=budget.arrays)) as scratch:
+            scratch.watch(sketches)
+            lead = settled_that_meet(sketches, order, settled, bands, scratch, budget)
+        return np.concatenate([order[lead], order[settled:]]), len(lead)
 
     def similarity(self, left: Any, right: Any) -> NDArray[np.float32]:
         """(m,) true Jaccard of the shingle sets of m pairs of texts."""

@@ -114,23 +114,27 @@ def check_comparable(catalog: Catalog, home: Dataset, references: Sequence[Refer
     """
     modalities = samples.modalities(catalog, home.dataset_id)
     for reference in references:
-        if not any(len(_rows(catalog, reference, modality)[0]) for modality in modalities):
+        if not any(_rows(catalog, reference, modality, lengths=False)[0].num_rows for modality in modalities):
             kinds = " or ".join(modalities)
             raise SettingError(
                 f"{reference.name} has no kept {kinds} sample to compare with", hint=f"leave --{reference.kind} out"
             )
 
 
-def gather(catalog: Catalog, home: Dataset, references: Sequence[Reference], modality: str) -> Compared:
+def gather(catalog: Catalog, home: Dataset, references: Sequence[Reference], modality: str, *, keep: str) -> Compared:
     """Read the rows of the dataset and of the sets that it is compared with.
 
     Of a whole dataset the samples that are dropped there take no part; of a split's part every frozen member does.
+
+    Args:
+        keep: as `distinct_contents` takes it.
     """
-    own = verdicts.rows_to_judge(catalog, home.dataset_id, modality)
+    lengths = keep != "first"
+    own = verdicts.rows_to_judge(catalog, home.dataset_id, modality, lengths=lengths)
     others, taking_part, idle = dict[int, pa.Table](), dict[str, NDArray[np.int64]](), dict[str, int]()
     mine = np.empty(0, np.int64)
     for reference in references:
-        rows, left_out = _rows(catalog, reference, modality)
+        rows, left_out = _rows(catalog, reference, modality, lengths=lengths)
         taking_part[reference.name] = rows["sample_id"].to_numpy()
         if left_out:
             idle[reference.name] = left_out
@@ -141,7 +145,7 @@ def gather(catalog: Catalog, home: Dataset, references: Sequence[Reference], mod
         if known is not None:
             rows = pa.concat_tables([known, rows.filter(pc.invert(pc.is_in(rows["sample_id"], known["sample_id"])))])
         others[reference.dataset.dataset_id] = rows
-    own, sheltered = _pinned(own, mine)
+    own, sheltered = _pinned(own, mine) if len(mine) else (own, 0)
     return Compared(own, pa.concat_tables(others.values()) if others else None, taking_part, idle, sheltered)
 
 
@@ -162,9 +166,9 @@ def protected_sets(catalog: Catalog, names: Sequence[str], sample_id: int) -> tu
     return tuple(name for name in names if splits.holds(catalog, splits.resolve(catalog, name), sample_id))
 
 
-def _rows(catalog: Catalog, reference: Reference, modality: str) -> tuple[pa.Table, int]:
+def _rows(catalog: Catalog, reference: Reference, modality: str, *, lengths: bool) -> tuple[pa.Table, int]:
     """The rows that take part, and how many others there are."""
-    rows = verdicts.rows_to_judge(catalog, reference.dataset.dataset_id, modality)
+    rows = verdicts.rows_to_judge(catalog, reference.dataset.dataset_id, modality, lengths=lengths)
     if reference.members is None:
         stands = pc.fill_null(pc.not_equal(rows["action"], "drop"), True)
         return rows.filter(stands), rows.num_rows - int(pc.sum(stands).as_py() or 0)

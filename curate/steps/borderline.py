@@ -94,7 +94,8 @@ def borderline(
     line = chosen.deduper.threshold
     lowest, _ = one_method(workspace, chosen.name, modalities, threshold=line * (1 - BELOW[-1]), **asked)
     notes = embed_missing_vectors(workspace, [dataset], {modality: [chosen]})
-    contents = distinct_contents(verdicts.rows_to_judge(workspace.catalog, home.dataset_id, modality), None, "first")
+    rows = verdicts.rows_to_judge(workspace.catalog, home.dataset_id, modality, lengths=False)
+    contents = distinct_contents(rows, None, "first")
     with Materials(workspace, contents, workspace.memory_bytes) as materials:
         search = _Search(materials, lowest)
         everyone = np.arange(len(contents.first_row))

@@ -177,7 +177,7 @@ class _Job:
             return {modality: self._judge(modality, chosen) for modality, chosen in self.plan.items()}
 
     def _judge(self, modality: str, chosen: Sequence[Method]) -> Judgement:
-        rows = gather(self.workspace.catalog, self.home, self.references, modality)
+        rows = gather(self.workspace.catalog, self.home, self.references, modality, keep=self.keep)
         contents = distinct_contents(rows.own, rows.other, self.keep)
         judged = judge_contents(
             self.workspace, contents, chosen, modality, memory=self._memory(modality, chosen), memory_bytes=self.memory_bytes

@@ -197,7 +197,7 @@ def _judge(
     changes: Mapping[str, tuple[float, float]],
 ) -> tuple[Judgement, int]:
     """The drops of a modality at the new thresholds, and how many of them rest on other evidence than before."""
-    rows = gather(workspace.catalog, home, references, modality)
+    rows = gather(workspace.catalog, home, references, modality, keep=keep)
     contents = distinct_contents(rows.own, rows.other, keep)
     near = [m for m in methods if m.deduper.consumes != "hash"]
     now = [at_threshold(m, changes[m.name][1]) if m.name in changes else m for m in methods]

@@ -105,7 +105,7 @@ def dedupe_to_size(
     notes = embed_missing_vectors(
         workspace, dict.fromkeys([dataset, *(r.dataset.name for r in references)]), {modality: [tuned]}
     )
-    rows = gather(catalog, home, references, modality)
+    rows = gather(catalog, home, references, modality, keep=keep)
     contents = distinct_contents(rows.own, rows.other, keep)
     trials = _search(workspace, home, contents, [exact, tuned], target)
     best = min((t for t in trials if t.kept >= target), key=lambda t: (t.kept, -t.threshold))

@@ -320,6 +320,21 @@ def test_little_memory_and_more_threads_give_the_same_marks_and_the_spill_is_tol
     assert (deduper.sketch(pa.array(texts, pa.large_string()), threads=1) == deduper.sketch(pa.array(texts), threads=2)).all()
 
 
+@pytest.mark.parametrize("bands", [None, 3])
+def test_a_few_new_rows_meet_many_old_ones_as_if_all_were_looked_at(monkeypatch: pytest.MonkeyPatch, bands: int | None) -> None:
+    texts = ["", "...", *perturbed(np.random.default_rng(8), groups=250, copies=4), "", "one", "!"]
+    rng = np.random.default_rng(9)
+    order = rng.permutation(len(texts)).tolist()
+    settled = len(texts) - 60
+    deduper = MinHashDeduper(threshold=0.7, bands=bands)
+    looked = mark(deduper, texts, order, settled)
+    monkeypatch.setattr("curate.dedupers.minhash.MANY_SETTLED", len(texts))
+    plain = mark(deduper, texts, order, settled)
+    assert (looked.stands_for == plain.stands_for).all() and (looked.similarity == plain.similarity).all()
+    assert looked.compared == plain.compared
+    assert 20 < (looked.stands_for >= 0).sum() < 60
+
+
 class Numbers:
     """A text for each row that is like no other."""
 
