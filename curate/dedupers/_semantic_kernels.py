@@ -60,6 +60,19 @@ def true_cosines(left: Vectors, right: Vectors) -> Vectors:
     return out
 
 
+@njit(cache=True, nogil=True)
+def hash_rows(words: NDArray[np.uint32], rows: Rows, factors: NDArray[np.uint64], out: NDArray[np.uint64]) -> None:
+    """Two 64-bit sums of the words of each row, each word times a number of its own; factors (d, 2), out (k, 2)."""
+    for at in range(len(rows)):
+        row = rows[at]
+        high, low = np.uint64(0), np.uint64(0)
+        for column in range(words.shape[1]):
+            word = np.uint64(words[row, column])
+            high += word * factors[column, 0]
+            low += word * factors[column, 1]
+        out[at, 0], out[at, 1] = high, low
+
+
 @njit(cache=True, nogil=True, fastmath=True)
 def _rough_dot(left: Vectors, right: Vectors) -> np.float32:
     total = np.float32(0.0)

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from curate.dedupers._semantic_kernels import MARGIN, UNIT_TOLERANCE
 from curate.errors import SettingError
 
-SAMPLE_ROWS = 16_384
-PAIR_SAMPLE_ROWS = 1_536
+SAMPLE_ROWS = (4_096, 16_384)
+PAIR_SAMPLE_ROWS = (768, 1_536)
+MANY_PAIRS = 10**9
+"""From so many pairs on the larger samples pay."""
 WIDTHS = (16, 24, 32, 48, 64, 96, 128, 192)
 REST_SLACK = 2e-6
 """Added under the root of the rest's length, so that float32 cancellation cannot make the bound too low."""
@@ -58,23 +60,24 @@ def check_unit(vectors: NDArray[np.float32], rows: NDArray[np.int64]) -> None:
         )
 
 
-def choose_rotation(vectors: NDArray[np.float32], rows: NDArray[np.int64], threshold: float) -> Rotation:
-    """Choose the width at which pruning and verifying together cost least, from a sample of `rows`."""
+def choose_rotation(vectors: NDArray[np.float32], rows: NDArray[np.int64], threshold: float, *, pairs: int) -> Rotation:
+    """Choose the width at which pruning and verifying `pairs` pairs cost least together, from a sample of `rows`."""
+    many = int(pairs >= MANY_PAIRS)
     dimension = vectors.shape[1]
     if dimension <= WIDTHS[0]:
         return Rotation(None, dimension)
-    sample = vectors[rows[np.linspace(0, len(rows) - 1, min(len(rows), SAMPLE_ROWS)).astype(np.int64)]]
+    sample = vectors[rows[np.linspace(0, len(rows) - 1, min(len(rows), SAMPLE_ROWS[many])).astype(np.int64)]]
     moments = (sample.T @ sample).astype(np.float64)
     axes = np.ascontiguousarray(np.linalg.eigh(moments)[1][:, ::-1].astype(np.float32))
-    pairs = sample[np.linspace(0, len(sample) - 1, min(len(sample), PAIR_SAMPLE_ROWS)).astype(np.int64)]
+    few = sample[np.linspace(0, len(sample) - 1, min(len(sample), PAIR_SAMPLE_ROWS[many])).astype(np.int64)]
     best = Rotation(None, dimension)
-    lowest = _cost(dimension, dimension, _pass_rate(pairs @ pairs.T, threshold))
+    lowest = _cost(dimension, dimension, _pass_rate(few @ few.T, threshold))
     for width in WIDTHS:
         if width >= dimension:
             break
         rotation = Rotation(np.ascontiguousarray(axes[:, : width - 1]), width)
-        short = np.empty((len(pairs), width), np.float32)
-        rotation.shorten(pairs, short)
+        short = np.empty((len(few), width), np.float32)
+        rotation.shorten(few, short)
         cost = _cost(width, dimension, _pass_rate(short @ short.T, threshold))
         if cost < lowest:
             best, lowest = rotation, cost

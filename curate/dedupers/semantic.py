@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -140,7 +139,7 @@ class Semantic:
             ThreadPoolExecutor(threads) as workers,
             Scratch(replace(options, memory_bytes=for_arrays)) as scratch,
         ):
-            rotation = choose_rotation(vectors, rows, self.threshold)
+            rotation = choose_rotation(vectors, rows, self.threshold, pairs=_pairs(len(rows), settled))
             work = Pass(vectors, rows, rotation, self.threshold, workers, threads, scratch, residency)
             progress.advance(settled)
             if _pairs(len(rows), settled) <= _pairs(self.exact_up_to, 0):
@@ -173,16 +172,17 @@ def _as_vectors(array: Any) -> NDArray[np.float32]:
 def _collapse(
     vectors: NDArray[np.float32], order: NDArray[np.int64], residency: Residency
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Find bit-identical vectors.
+    """Find bit-identical vectors, by 128 bits of a multilinear hash with factors drawn once and for all.
 
     Returns:
         (u,) places in `order` of the first of each distinct vector, ascending, and (m,) which of these each place repeats.
     """
+    words = vectors.view(np.uint32)
+    factors = np.random.default_rng(0).integers(0, 2**64 - 1, (words.shape[1], 2), np.uint64, endpoint=True) | np.uint64(1)
     digests = np.empty((len(order), 2), np.uint64)
     for start in range(0, len(order), BLOCK_ROWS):
         part = order[start : start + BLOCK_ROWS]
-        hashed = (hashlib.blake2b(vectors[row], digest_size=16).digest() for row in part)
-        digests[start : start + len(part)] = np.fromiter(hashed, "V16", len(part)).view(np.uint64).reshape(-1, 2)
+        kernels.hash_rows(words, part, factors, digests[start : start + len(part)])
         residency.ease()
     first = first_of_equal(digests[:, 0], digests[:, 1])
     is_first = first == np.arange(len(order))

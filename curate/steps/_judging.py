@@ -7,13 +7,14 @@ similar by any method, and every dropped one is tied directly to a kept one. One
 content that comes after it in the order of priority, because what is kept stays kept.
 
 What the first round found is kept between runs (`_first_round`), so that new contents are compared with the old ones and the
-old ones not with each other. The outcome is that of judging everything anew.
+old ones not with each other. The outcome is that of judging everything anew, except where a method compared so many old ones
+only in cells, which new ones would move: what it found then stands, and the report says so.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -126,26 +127,26 @@ def _recall(
 ) -> tuple[Judged | None, tuple[str, ...]]:
     """What an earlier judgement says of these contents, if it still holds, and a sentence on it for the report."""
     known = memory.recall(contents) if memory is not None else None
-    if isinstance(known, Judged) and not known.nothing_new:
-        known = _refused(known, contents, near) or known
     total = len(contents.first_row)
     if isinstance(known, str):
         return None, (f"all {total:,} distinct {modality}s were judged anew, and none was taken over: {known}",)
     if known is None:
         return None, ()
     fresh = f"{total - known.contents:,} new ones were compared with them" if total > known.contents else "none is new"
-    return known, (f"{known.contents:,} of {total:,} distinct {modality}s were judged by these rules before; {fresh}",)
+    said = f"{known.contents:,} of {total:,} distinct {modality}s were judged by these rules before; {fresh}"
+    return known, (said, *_roughly_known(known, contents, near))
 
 
-def _refused(known: Judged, contents: Contents, near: Sequence[Method]) -> str | None:
-    """Why the first round over old contents would not be what it was: a method compares so many only roughly."""
+def _roughly_known(known: Judged, contents: Contents, near: Sequence[Method]) -> Iterator[str]:
+    """A sentence for each method that compared so many old contents that it did so roughly."""
+    if known.nothing_new:
+        return  # the notes of that time say so
     settled = contents.settled()
     for number, method in enumerate(near):
         earlier = (known.first.keeper >= 0) & (known.first.method < number)
-        compared = len(contents.first_row) - int((earlier & ~settled[: known.contents]).sum())
+        compared = known.contents - int((earlier & ~settled[: known.contents]).sum())
         if method.exact_up_to is not None and compared > method.exact_up_to:
-            return f"{method.name} compares more than {method.exact_up_to:,} in cells, which new ones move"
-    return None
+            yield f"{method.name}: more than {method.exact_up_to:,} old ones were compared in cells; what was found then stands"
 
 
 class _Rounds:
