@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.catalog import samples
+from curate.dedupers._runs import first_of_equal
 from curate.errors import SettingError
 from curate.workspace import Workspace
 
@@ -142,13 +143,9 @@ class _Columns:
 def _numbered(keys: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Number equal keys (n, 16) in the order in which they appear: (n,) the number of each, (u,) where each appears first."""
     halves = keys.view(np.uint64)
-    by_key = np.lexsort((halves[:, 0], halves[:, 1]))  # stable: equal keys stay in their order
-    changes = (halves[by_key[1:]] != halves[by_key[:-1]]).any(axis=1)
-    starts = np.flatnonzero(np.r_[np.ones(min(len(keys), 1), bool), changes])
-    first_row = np.sort(by_key[starts])
-    content = np.empty(len(keys), np.int64)
-    content[by_key] = np.repeat(np.searchsorted(first_row, by_key[starts]), np.diff(np.r_[starts, len(keys)]))
-    return content, first_row
+    first = first_of_equal(halves[:, 1].copy(), halves[:, 0].copy())
+    is_first = first == np.arange(len(keys))
+    return (np.cumsum(is_first) - 1)[first], np.flatnonzero(is_first)
 
 
 def _ranks(columns: _Columns) -> NDArray[np.int64]:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 KEY_BYTES = 16
 MOST_SETTINGS = 4
 """Sketches of so many different methods and settings stay; those used longest ago go."""
+READ_ROWS = 4_096
 MOST_SEGMENTS = 16
 """Every run with new texts adds a segment; beyond so many they become one."""
 _MANIFEST = "manifest.json"
@@ -81,8 +82,10 @@ class SketchCache:
         """Write the sketches at `places` (k,) to `out[rows]`."""
         start = 0
         for known, sketches in self._segments:
-            here = (places >= start) & (places < start + len(known))
-            out[rows[here]] = sketches[places[here] - start]
+            here = np.flatnonzero((places >= start) & (places < start + len(known)))
+            for low in range(0, len(here), READ_ROWS):  # a block at a time, so that the gathered ones stay in the cache
+                some = here[low : low + READ_ROWS]
+                out[rows[some]] = sketches[places[some] - start]
             start += len(known)
 
     @property
