@@ -35,11 +35,26 @@ SAMPLE = (
 class MiniLMInt8(MiniLM):
     """`minilm` with its linear layers in int8 (`_int8_linear`); the same text has the same bits in any batch.
 
-    Needs an x86-64 CPU build of torch, which is the usual one. Among 300 banking77 questions its cosines over 0.8 were off
-    those of `minilm` by up to 0.02; nobody measured its curve, so it has no default threshold.
+    Needs an x86-64 CPU build of torch, which is the usual one.
+
+    `default_threshold` is chosen as that of `minilm` is, from the curve below. At it, of banking77's 10,003 questions
+    `semantic` drops 1,484 by either embedder's vectors, 83 by those of `minilm` only, and 22 by these only. Of pairs of these
+    questions with a cosine over 0.85 in `minilm`, it is 0.0018 lower here in the mean, and off by 0.018 at most.
+
+    cosine                        0.90     0.93     0.95     0.97     0.99
+    stranger in banking77        3.64 %   1.35 %   0.67 %   0.15 %   0.00 %
+    stranger in gsm8k            0.30 %   0.20 %   0.10 %   0.00 %   0.00 %
+    letter case                 100 %    100 %    100 %    100 %    100 %
+    no punctuation               97 %     92 %     81 %     63 %     32 %
+    closing mark to "!!!"        97 %     89 %     72 %     38 %      4 %
+    neighbouring words swapped   99 %     96 %     92 %     81 %     46 %
+    halves exchanged             97 %     89 %     76 %     43 %      0 %
+    greeting and thanks added    94 %     87 %     76 %     53 %      7 %
+    one word left out            82 %     76 %     69 %     59 %     36 %
+    letters swapped (typos)      35 %     22 %     11 %      4 %      1 %
     """
 
-    default_threshold: float | None = None
+    default_threshold: float | None = 0.95
     slug = "minilm_int8"
     description = "all-MiniLM-L6-v2, 384 dimensions, int8, 256 tokens at most"
     recipe: ClassVar[str] = "bert mean-pooled normalised 256 tokens int8 smoothed 1"
