@@ -125,30 +125,21 @@ def _waves(pixels, left, top, right, bottom, basis, waves, blue, red):  # type: 
                 added[wave] += weight * basis[to, wave]
     taps = _taps(top, bottom, height, firsts, weights)
     flat, line = pixels.reshape(height, 3 * width), np.empty(3 * width, np.float32)
-    along, along_blue, along_red = np.empty(WAVES, np.float32), np.empty(FEW, np.float32), np.empty(FEW, np.float32)
-    waves[:], blue[:], red[:] = 0, 0, 0
+    planes = np.empty((3, SIZE, width), np.float32)
     for to in range(SIZE):
         line[:] = 0
         for tap in range(min(taps, height - firsts[to])):
             weight, added = weights[to, tap], flat[firsts[to] + tap]
             for at in range(3 * width):
                 line[at] += weight * added[at]
-        along[:], along_blue[:], along_red[:] = 0, 0, 0
-        for at in range(width):
-            luma, turned = line[3 * at], across[at]
-            for wave in range(WAVES):
-                along[wave] += luma * turned[wave]
-            for wave in range(FEW):
-                along_blue[wave] += line[3 * at + 1] * turned[wave]
-                along_red[wave] += line[3 * at + 2] * turned[wave]
-        for row in range(WAVES):
-            factor, out = basis[to, row], waves[row]
-            for wave in range(WAVES):
-                out[wave] += factor * along[wave]
-        for row in range(FEW):
-            for wave in range(FEW):
-                blue[row, wave] += basis[to, row] * along_blue[wave]
-                red[row, wave] += basis[to, row] * along_red[wave]
+        for plane in range(3):
+            out = planes[plane, to]
+            for at in range(width):
+                out[at] = line[3 * at + plane]
+    few, down = np.ascontiguousarray(across[:, :FEW]), np.ascontiguousarray(basis.T)
+    waves[:] = np.dot(down, np.dot(planes[0], across))
+    blue[:] = np.dot(down[:FEW], np.dot(planes[1], few))
+    red[:] = np.dot(down[:FEW], np.dot(planes[2], few))
 
 
 @njit(cache=True, nogil=True)
