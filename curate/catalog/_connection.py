@@ -201,6 +201,15 @@ class Catalog:
         finally:
             self.execute(f"SET memory_limit = '{before}'")
 
+    def shrink(self) -> None:
+        """Have DuckDB give back what it holds of the file; it reads it again when it needs it."""
+        before = self.scalar("SELECT current_setting('memory_limit')")
+        try:
+            with suppress(duckdb.OutOfMemoryException):  # some of it is in use; the rest was given back
+                self.execute("SET memory_limit = '1MB'")
+        finally:
+            self.execute(f"SET memory_limit = '{before}'")
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Commit all or nothing; a block within a block joins the outer one."""

@@ -5,9 +5,7 @@ A vector belongs to a content: samples with equal content hashes share it, so ea
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -17,6 +15,7 @@ from numpy.typing import NDArray
 from curate.catalog._connection import Catalog
 from curate.catalog._migrations import vectors_table_ddl
 from curate.errors import InputError, SettingError
+from curate.spill import give_back, roomy
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,6 +29,8 @@ _SAMPLES: dict[Origin, str] = {
 }
 _SAMPLES["all"] = f"({_SAMPLES['real'][1:-1]} UNION ALL {_SAMPLES['synthetic'][1:-1]})"
 _READ_ROWS = 8192
+_WRITTEN_BYTES = 2**24
+"""So much is written to a spilled array before its pages are given back."""
 
 
 class EmbedderRow(NamedTuple):
@@ -248,14 +249,24 @@ def load(
             [dataset_id, dataset_id, modality, modality],
         )
     ids = found["sample_id"].to_numpy().astype(np.int64)
-    matrix = _allocate((len(ids), dimension), memory_bytes, spill)
+    shape = (len(ids), dimension)
+    if memory_bytes is None or spill is None:
+        matrix: NDArray[np.float32] = np.empty(shape, np.float32)
+    else:
+        matrix = roomy(shape, np.float32, memory_bytes, spill, "vectors-")
     if not len(ids):
         return ids, matrix
+    written = 0
     with catalog.given(wanted=_id_table(ids)):
         statement = f"SELECT v.sample_id, v.vector FROM {_table(slug)} v SEMI JOIN wanted USING (sample_id)"
         for batch in catalog.reader(statement, batch_rows=_READ_ROWS):
             rows = np.searchsorted(ids, batch["sample_id"].to_numpy())
             matrix[rows] = batch["vector"].flatten().to_numpy().reshape(-1, dimension)
+            written += matrix[:1].nbytes * len(rows)
+            if written > _WRITTEN_BYTES:
+                give_back(matrix)
+                written = 0
+    give_back(matrix)
     return ids, matrix
 
 
@@ -321,18 +332,6 @@ def found(catalog: Catalog, sample_ids: NDArray[np.int64]) -> dict[int, Found]:
                FROM samples SEMI JOIN wanted USING (sample_id)"""
         )
     return {row[0]: Found(*row) for row in rows}
-
-
-def _allocate(shape: tuple[int, int], memory_bytes: int | None, spill: Path | None) -> NDArray[np.float32]:
-    if memory_bytes is None or spill is None or shape[0] * shape[1] * 4 <= memory_bytes:
-        return np.empty(shape, np.float32)
-    spill.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=spill, prefix="vectors-", delete=False) as file:
-        path = Path(file.name)
-    array: NDArray[np.float32] = np.memmap(path, np.float32, "w+", shape=shape)
-    with suppress(OSError):  # where the system allows it, the file has no name left to leak when the process dies
-        path.unlink()
-    return array
 
 
 def _id_table(sample_ids: NDArray[np.int64]) -> pa.Table:

@@ -13,10 +13,10 @@ from curate.dedupers._scratch import Scratch
 from curate.dedupers._shingles import cores
 from curate.errors import WorkError
 from curate.records import Progress
+from curate.spill import TOUCH_BYTES
 
 _ROW_BYTES = 80
 """What a row costs at least: its place in the order, its fingerprint while equal ones are found, its mark."""
-_PAGE = 4096
 
 
 class Budget:
@@ -35,11 +35,11 @@ class Budget:
 
     def block(self, *, mapped: bool) -> int:
         """Rows of sketches to gather at a time: where each may lie on another page, an eighth of the limit."""
-        return min(max(self._memory_bytes // 8 // _PAGE, 256), 2**16) if mapped else 2**16
+        return min(max(self._memory_bytes // 8 // TOUCH_BYTES, 256), 2**16) if mapped else 2**16
 
     def window(self, *, spilled: bool) -> int:
         """Rows to compare at a time: where arrays were spilled, each touches about a page a band."""
-        return max(self._memory_bytes // 8 // _PAGE // (self._bands + 8), 64) if spilled else 2**16
+        return max(self._memory_bytes // 8 // TOUCH_BYTES // (self._bands + 8), 64) if spilled else 2**16
 
     def notes(self) -> list[str]:
         """A sentence where the limit cannot be kept."""

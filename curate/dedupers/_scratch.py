@@ -19,7 +19,7 @@ import psutil
 from numpy.typing import DTypeLike, NDArray
 
 from curate.dedupers import MarkOptions
-from curate.dedupers._semantic_residency import shared_map
+from curate.spill import drop, in_small_pages, shared_map
 
 
 class Scratch:
@@ -81,10 +81,12 @@ class Scratch:
         return self._view(np.memmap(file, dtype=array.dtype, mode="r+", shape=(size,)))
 
     def watch(self, array: NDArray[Any]) -> None:
-        """Let `ease` drop the pages of an array of somebody else's too, if it is a map."""
+        """Let `ease` drop the pages of an array of somebody else's too, if it is a map; they are dropped now."""
         shared = shared_map(array)
         if shared is not None:
+            drop(shared)
             self._maps.append(shared)
+            self._start_bytes = self._process.memory_info().rss
 
     @property
     def watched(self) -> bool:
@@ -95,7 +97,7 @@ class Scratch:
         """Give mapped pages back, if the process has grown by over `more_bytes` since this context was made."""
         if self._maps and self._process.memory_info().rss > self._start_bytes + more_bytes:
             for shared in self._maps:
-                shared.madvise(mmap.MADV_DONTNEED)
+                drop(shared)
 
     def note(self) -> tuple[str, ...]:
         """One sentence on what was spilled, or nothing."""
@@ -111,5 +113,7 @@ class Scratch:
         return self._view(np.memmap(self._folder / f"{self._files}.bin", dtype=dtype, mode="w+", shape=sides))
 
     def _view(self, mapped: np.memmap[Any, Any]) -> NDArray[Any]:
-        self.watch(mapped)
+        shared = shared_map(in_small_pages(mapped))
+        if shared is not None:
+            self._maps.append(shared)
         return mapped.view(np.ndarray)

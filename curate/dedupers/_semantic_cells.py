@@ -84,7 +84,7 @@ class Cells:
     def __init__(self, cells: int, rows: int, width: int, scratch: Scratch) -> None:
         pages = rows // PAGE_ROWS + cells  # one page a cell is not full
         self.short = scratch.array((pages, PAGE_ROWS, width), np.float32)
-        self._ranks = scratch.array((pages, PAGE_ROWS), np.int64)
+        self.ranks = scratch.array((pages, PAGE_ROWS), np.int64)
         self._pages: list[list[int]] = [[] for _ in range(cells)]
         self._used = 0
         self.counts = np.zeros(cells, np.int64)
@@ -99,7 +99,7 @@ class Cells:
                 self._used += 1
             page = self._pages[cell][-1]
             more = min(PAGE_ROWS - place, len(ranks) - taken)
-            self._ranks[page, place : place + more] = ranks[taken : taken + more]
+            self.ranks[page, place : place + more] = ranks[taken : taken + more]
             self.short[page, place : place + more] = short[taken : taken + more]
             self.counts[cell] += more
             taken += more
@@ -108,7 +108,7 @@ class Cells:
         """Copies of the ranks (k,) and short vectors (k, w) of up to `most` rows of a cell; `first` begins a page."""
         pages = self._pages[cell][first // PAGE_ROWS : (first + most) // PAGE_ROWS]
         count = min(most, int(self.counts[cell]) - first)
-        return self._ranks[pages].reshape(-1)[:count], self.short[pages].reshape(-1, self.short.shape[2])[:count]
+        return self.ranks[pages].reshape(-1)[:count], self.short[pages].reshape(-1, self.short.shape[2])[:count]
 
 
 def partitioned_sweep(work: Pass, settled: int, advance: Callable[[int], None]) -> int:
@@ -120,7 +120,7 @@ def partitioned_sweep(work: Pass, settled: int, advance: Callable[[int], None]) 
     total = len(work.rows)
     centres = train_cells(work, cells_for(total))
     cells = Cells(len(centres), total, work.rotation.width, work.scratch)
-    work.residency.watch(cells.short)
+    work.residency.watch(cells.short, cells.ranks)
     for start in [*range(0, settled, BLOCK_ROWS), *range(settled, total, BLOCK_ROWS)]:
         stop = min(start + BLOCK_ROWS, settled if start < settled else total)
         short = work.shorten(np.arange(start, stop))
@@ -149,13 +149,15 @@ def _compare_with_cells(work: Pass, start: int, block: NDArray[np.float32], near
         for cell, chosen in visits[number :: work.threads]:
             for first in range(0, int(cells.counts[cell]), 2 * CHUNK_ROWS):
                 ranks, short = cells.members(cell, first, 2 * CHUNK_ROWS)
+                work.residency.ease(len(ranks) // PAGE_ROWS + 1)
                 keepers = work.rows[ranks]
                 for at in range(0, len(chosen), CHUNK_ROWS):
                     part = chosen[at : at + CHUNK_ROWS]
-                    compared += kernels.scan(
+                    verified, looked = kernels.scan(
                         block[part] @ short.T, work.vectors, part, rows, keepers, ranks, work.threshold, best, best_rank
                     )
-                    work.residency.ease(every=8)
+                    work.residency.ease(min(2 * looked, len(part) + len(ranks)))
+                    compared += verified
         return compared
 
     if visits:

@@ -66,12 +66,14 @@ class Pass:
         """The shortened vectors of some ranks; (k,) → (k, w), written to `out` where that is given."""
         short = np.empty((len(ranks), self.rotation.width), np.float32) if out is None else out
 
+        step = self.residency.block(SHORTEN_ROWS)
+
         def one(at: int) -> None:
-            part = ranks[at : at + SHORTEN_ROWS]
+            part = ranks[at : at + step]
             self.rotation.shorten(self.vectors[self.rows[part]], short[at : at + len(part)])
             self.residency.ease()
 
-        list(self.workers.map(one, range(0, len(ranks), SHORTEN_ROWS)))
+        list(self.workers.map(one, range(0, len(ranks), step)))
         return short
 
     def in_shards(self, start: int, stop: int, shard: Callable[[int, NDArray[np.float32], NDArray[np.int64]], int]) -> None:
@@ -108,10 +110,11 @@ class Pass:
                     chosen = lines[top : top + TILE_ROWS]
                     bounds = tile[: len(chosen) * len(ranks)].reshape(len(chosen), len(ranks))
                     np.matmul(block[top : top + TILE_ROWS], columns, out=bounds)
-                    compared += kernels.scan(
+                    verified, looked = kernels.scan(
                         bounds, self.vectors, chosen, rows, self.rows[ranks], ranks, self.threshold, best, best_rank
                     )
-                    self.residency.ease(every=8)
+                    self.residency.ease(min(2 * looked, len(chosen) + len(ranks)))
+                    compared += verified
             return compared
 
         if len(keepers):
@@ -130,6 +133,7 @@ class Pass:
             self.best_rank[start:stop],
             self.kept[start:stop],
         )
+        self.residency.ease(len(block))
 
     def sweep(
         self,

@@ -116,7 +116,7 @@ def scan(
     threshold: float,
     best: Vectors,
     best_rank: Rows,
-) -> int:
+) -> tuple[int, int]:
     """Go through a tile of upper bounds and verify the pairs that may reach the threshold.
 
     Args:
@@ -130,10 +130,10 @@ def scan(
         best_rank: (b,) int64, that keeper's place, -1 for none; updated.
 
     Returns:
-        how many pairs were verified.
+        how many pairs were verified, and how many were looked at to that end.
     """
     floor = np.float32(threshold - MARGIN)
-    compared = 0
+    compared = looked = 0
     for line in range(tile.shape[0]):
         at = chosen[line]
         bounds = tile[line]
@@ -143,10 +143,11 @@ def scan(
                 continue
             for column in range(start, stop):
                 if bounds[column] >= floor:
+                    looked += 1
                     compared += _better(
                         vectors, rows[at], keepers[column], keeper_ranks[column], threshold, best, best_rank, at
                     )
-    return compared
+    return compared, looked
 
 
 @njit(cache=True, nogil=True)

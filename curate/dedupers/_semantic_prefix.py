@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.dedupers._semantic_kernels import MARGIN, UNIT_TOLERANCE
+from curate.dedupers._semantic_residency import Residency
 from curate.errors import SettingError
 
 SAMPLE_ROWS = (4_096, 16_384)
@@ -60,13 +61,17 @@ def check_unit(vectors: NDArray[np.float32], rows: NDArray[np.int64]) -> None:
         )
 
 
-def choose_rotation(vectors: NDArray[np.float32], rows: NDArray[np.int64], threshold: float, *, pairs: int) -> Rotation:
+def choose_rotation(
+    vectors: NDArray[np.float32], rows: NDArray[np.int64], threshold: float, *, pairs: int, residency: Residency
+) -> Rotation:
     """Choose the width at which pruning and verifying `pairs` pairs cost least together, from a sample of `rows`."""
     many = int(pairs >= MANY_PAIRS)
     dimension = vectors.shape[1]
     if dimension <= WIDTHS[0]:
         return Rotation(None, dimension)
-    sample = vectors[rows[np.linspace(0, len(rows) - 1, min(len(rows), SAMPLE_ROWS[many])).astype(np.int64)]]
+    sample = _gathered(
+        vectors, rows[np.linspace(0, len(rows) - 1, min(len(rows), SAMPLE_ROWS[many])).astype(np.int64)], residency
+    )
     moments = (sample.T @ sample).astype(np.float64)
     axes = np.ascontiguousarray(np.linalg.eigh(moments)[1][:, ::-1].astype(np.float32))
     few = sample[np.linspace(0, len(sample) - 1, min(len(sample), PAIR_SAMPLE_ROWS[many])).astype(np.int64)]
@@ -82,6 +87,16 @@ def choose_rotation(vectors: NDArray[np.float32], rows: NDArray[np.int64], thres
         if cost < lowest:
             best, lowest = rotation, cost
     return best
+
+
+def _gathered(vectors: NDArray[np.float32], rows: NDArray[np.int64], residency: Residency) -> NDArray[np.float32]:
+    """(k, d) copies of some rows, read a few at a time where they lie in a file."""
+    out = np.empty((len(rows), vectors.shape[1]), np.float32)
+    step = residency.block(max(1, len(rows)))
+    for low in range(0, len(rows), step):
+        out[low : low + step] = vectors[rows[low : low + step]]
+        residency.ease()
+    return out
 
 
 def _pass_rate(bounds: NDArray[np.float32], threshold: float) -> float:

@@ -12,6 +12,12 @@ from typing import Any
 import numpy as np
 import psutil
 
+from curate.spill import TOUCH_BYTES, drop, rows_within, shared_map
+
+LOOKS = 8
+"""So many times the resident size is looked at while rows that may fill the limit are touched."""
+LEAST_LOOK_BYTES = 2**22
+
 
 class Residency:
     """Holds the process to the size that it had at the start plus a limit, as far as mapped arrays are what grows.
@@ -24,46 +30,37 @@ class Residency:
     def __init__(self, memory_bytes: int, *arrays: np.ndarray[Any, Any]) -> None:
         self._maps: list[mmap.mmap] = []
         self._process = psutil.Process()
-        self._calls = 0
+        self._touched_bytes = 0
         self._memory_bytes = memory_bytes
-        self._limit = 0
         self.watch(*arrays)
+        self._limit = self._process.memory_info().rss + memory_bytes
 
     def watch(self, *arrays: np.ndarray[Any, Any]) -> None:
-        """Look after more arrays; their pages are dropped now, and what is then resident is the new start."""
-        found = [shared for array in arrays if (shared := shared_map(array)) is not None]
-        if found:
-            self._maps += found
-            self._drop()
-            self._limit = self._process.memory_info().rss + self._memory_bytes
+        """Look after more arrays; their pages are dropped now."""
+        self._maps += [shared for array in arrays if (shared := shared_map(array)) is not None]
+        self._drop()
 
-    def ease(self, every: int = 1) -> None:
+    def block(self, most: int) -> int:
+        """How many rows to read at a time, where each may lie on pages of its own; `most` where nothing is mapped."""
+        return rows_within(self._memory_bytes // LOOKS, most) if self._maps else most
+
+    def ease(self, touched_rows: int | None = None) -> None:
         """Drop mapped pages if the process has grown over the limit; may be called from any thread.
 
         Args:
-            every: look at the resident size, which takes some 10 µs, at one call in so many; for those between short work.
+            touched_rows: so many rows were read since the last call. The resident size, a look at which takes some 10 µs, is
+                looked at once these may have filled an eighth of the limit; None to look now.
         """
         if not self._maps:
             return
-        self._calls += 1
-        if self._calls % every == 0 and self._process.memory_info().rss > self._limit:
+        if touched_rows is not None:
+            self._touched_bytes += touched_rows * TOUCH_BYTES
+            if self._touched_bytes < max(self._memory_bytes // LOOKS, LEAST_LOOK_BYTES):
+                return
+        self._touched_bytes = 0
+        if self._process.memory_info().rss > self._limit:
             self._drop()
 
     def _drop(self) -> None:
         for shared in self._maps:
-            shared.madvise(mmap.MADV_DONTNEED)
-
-
-def shared_map(array: np.ndarray[Any, Any]) -> mmap.mmap | None:
-    """The map behind an array, or None where there is none whose pages may be dropped.
-
-    A copy-on-write map would lose its changes, and a system without `madvise` has no way to drop pages.
-    """
-    at: Any = array
-    while at is not None:
-        if isinstance(at, np.memmap):
-            shared = getattr(at, "_mmap", None)
-            usable = isinstance(shared, mmap.mmap) and at.mode in ("r", "r+", "w+") and hasattr(mmap, "MADV_DONTNEED")
-            return shared if usable else None
-        at = getattr(at, "base", None)
-    return None
+            drop(shared)

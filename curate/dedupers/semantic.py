@@ -105,8 +105,9 @@ class Semantic:
             return Marks(stands_for, similarity, 0)
         progress.start("comparing vectors", total=len(order), unit="samples")
         residency = Residency(max(0, options.memory_bytes - BYTES_A_ROW * len(order)), vectors)
-        for start in range(0, len(order), BLOCK_ROWS):
-            check_unit(vectors, order[start : start + BLOCK_ROWS])
+        step = residency.block(BLOCK_ROWS)
+        for start in range(0, len(order), step):
+            check_unit(vectors, order[start : start + step])
             residency.ease()
         first, twins = _collapse(vectors, order, residency)
         settled_distinct = int(np.searchsorted(first, settled))
@@ -139,7 +140,7 @@ class Semantic:
             ThreadPoolExecutor(threads) as workers,
             Scratch(replace(options, memory_bytes=for_arrays)) as scratch,
         ):
-            rotation = choose_rotation(vectors, rows, self.threshold, pairs=_pairs(len(rows), settled))
+            rotation = choose_rotation(vectors, rows, self.threshold, pairs=_pairs(len(rows), settled), residency=residency)
             work = Pass(vectors, rows, rotation, self.threshold, workers, threads, scratch, residency)
             progress.advance(settled)
             if _pairs(len(rows), settled) <= _pairs(self.exact_up_to, 0):
@@ -180,8 +181,9 @@ def _collapse(
     words = vectors.view(np.uint32)
     factors = np.random.default_rng(0).integers(0, 2**64 - 1, (words.shape[1], 2), np.uint64, endpoint=True) | np.uint64(1)
     digests = np.empty((len(order), 2), np.uint64)
-    for start in range(0, len(order), BLOCK_ROWS):
-        part = order[start : start + BLOCK_ROWS]
+    step = residency.block(BLOCK_ROWS)
+    for start in range(0, len(order), step):
+        part = order[start : start + step]
         kernels.hash_rows(words, part, factors, digests[start : start + len(part)])
         residency.ease()
     first = first_of_equal(digests[:, 0], digests[:, 1])

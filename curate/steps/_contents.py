@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ import pyarrow.compute as pc
 from curate.catalog import samples
 from curate.dedupers._runs import first_of_equal
 from curate.errors import SettingError
+from curate.spill import drop
 from curate.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -176,6 +178,8 @@ class ContentTexts:
         self._file = workspace.folder("indexes", "spill") / f"texts-{os.getpid()}-{id(self):x}.arrow"
         self._starts = np.zeros(1, np.int64)
         self._chunks: list[pa.LargeStringArray] | None = None
+        self._map: mmap.mmap | None = None
+        self._touched_bytes = 0
         self._taken = 0
 
     def __len__(self) -> int:
@@ -195,7 +199,9 @@ class ContentTexts:
             return
         chunks = self.whole()
         if len(rows) == len(self._ids):
-            yield from chunks
+            for chunk in chunks:
+                yield chunk
+                self._touched(chunk.nbytes)
             return
         for start in range(0, len(rows), READ_ROWS):
             yield self.take(rows[start : start + READ_ROWS])
@@ -209,7 +215,7 @@ class ContentTexts:
             wanted, back = np.unique(rows, return_inverse=True)
             return pa.concat_arrays(list(self._stream(wanted))).take(pa.array(back))
         chunks = self.whole()
-        if len(chunks) == 1:
+        if len(chunks) == 1 and self._map is None:
             return chunks[0].take(pa.array(rows))
         order = np.argsort(rows, kind="stable")
         chunk_of = np.searchsorted(self._starts, rows[order], side="right") - 1
@@ -217,14 +223,22 @@ class ContentTexts:
         for number in np.unique(chunk_of):
             inside = rows[order][chunk_of == number] - self._starts[number]
             pieces.append(chunks[number].take(pa.array(inside)))
+            self._touched(chunks[number].nbytes)
         back = np.empty(len(rows), dtype=np.int64)
         back[order] = np.arange(len(rows))
         return pa.concat_arrays(pieces).take(pa.array(back))
 
     def close(self) -> None:
         """Remove the file, if there is one."""
-        self._chunks = None
+        self._chunks = self._map = None
         self._file.unlink(missing_ok=True)
+
+    def _touched(self, size: int) -> None:
+        """Give the pages of the file back, if so many more bytes of it are too much."""
+        self._touched_bytes += size
+        if self._map is not None and self._touched_bytes > self._memory_bytes:
+            drop(self._map)
+            self._touched_bytes = 0
 
     def _stream(self, rows: NDArray[np.int64]) -> Iterator[pa.LargeStringArray]:
         """Read the texts of contents that rise; in slices of ids, because the catalog sorts what it is asked for."""
@@ -252,5 +266,8 @@ class ContentTexts:
                 writer.close()
         if writer is None:
             return chunks
-        reader = pa.ipc.open_file(pa.memory_map(str(self._file)))
+        self._workspace.catalog.shrink()
+        with self._file.open("rb") as file:
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        reader = pa.ipc.open_file(pa.py_buffer(self._map))
         return [reader.get_batch(n).column(0) for n in range(reader.num_record_batches)]

@@ -9,29 +9,36 @@ import numpy as np
 
 from curate.catalog import vectors
 from curate.dedupers import MarkOptions, Marks
+from curate.spill import resident_bytes, return_unused, roomy
 from curate.steps._contents import Contents, ContentTexts
 from curate.steps._methods import Method
-from curate.steps._sketches import SketchCache, roomy
+from curate.steps._sketches import SketchCache, copy_rows
 from curate.workspace import Workspace
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SHARES = 8
-"""Texts, sketches and vectors may each hold an eighth of the memory, a method's own work an eighth; the catalog has half."""
+PARTS = 4
+"""Texts, sketches and vectors may each hold a quarter of what the process may grow by; the last is for a method's own work."""
+LEAST_BYTES = 3 * 2**26
+"""So much at least is to be shared out, if the limit is twice as much: where the process is too large already, it grows."""
+TO_COME_BYTES = 2**27
+"""What compiled code and its libraries take when they are loaded."""
 
 
 class Materials:
     """Made when a method first asks for them; a context manager, whose end removes every file.
 
     Args:
-        memory_bytes: what the step may hold, the catalog's share included; what goes beyond lies in mapped files.
+        memory_bytes: the size that the process may have, where its libraries and the catalog leave room for it; what goes
+            beyond lies in mapped files, whose pages are given back.
     """
 
     def __init__(self, workspace: Workspace, contents: Contents, memory_bytes: int) -> None:
         self._workspace = workspace
         self._contents = contents
-        self._share = memory_bytes // SHARES
+        self._memory_bytes = memory_bytes
+        self._share = self._left() // PARTS
         self._folder = workspace.folder("indexes", "spill")
         self._texts = ContentTexts(workspace, contents.representative_ids, self._share)
         self._sketches: dict[str, NDArray[Any]] = {}
@@ -44,10 +51,11 @@ class Materials:
 
     def mark(self, method: Method, order: NDArray[np.int64], settled: int) -> Marks:
         """Run one method over contents by number."""
-        options = MarkOptions(threads=self._workspace.threads, memory_bytes=self._share, folder=self._folder)
+        sketches = self.sketches(method)
+        options = MarkOptions(threads=self._workspace.threads, memory_bytes=self._left(), folder=self._folder)
         texts = self._texts if method.deduper.consumes == "text" else None
         return method.deduper.mark(
-            self.sketches(method), order, settled=settled, texts=texts, options=options, progress=self._workspace.progress
+            sketches, order, settled=settled, texts=texts, options=options, progress=self._workspace.progress
         )
 
     def sketches(self, method: Method) -> NDArray[Any]:
@@ -56,6 +64,14 @@ class Materials:
             made = self._sketch_texts(method) if method.deduper.consumes == "text" else self._load_vectors(method)
             self._sketches[method.name] = made
         return self._sketches[method.name]
+
+    def _left(self) -> int:
+        """What the process may grow by, after others gave back what they can where that is less than half."""
+        half = self._memory_bytes // 2
+        if self._memory_bytes - resident_bytes() - TO_COME_BYTES < half:
+            self._workspace.catalog.shrink()
+            return_unused()
+        return max(self._memory_bytes - resident_bytes() - TO_COME_BYTES, min(half, LEAST_BYTES))
 
     def _sketch_texts(self, method: Method) -> NDArray[Any]:
         """Take what was sketched before, and sketch the rest."""
@@ -70,9 +86,9 @@ class Materials:
             return made
         assert cache.row is not None
         everything = roomy((len(keys), cache.row[0]), cache.row[1], self._share, self._folder)
-        cache.read(places[known], everything, known)
+        cache.read(places[known], everything, known, self._share)
         if made is not None:
-            everything[lacking] = made
+            copy_rows(made, everything, lacking, self._share)
         return everything
 
     def _made(self, cache: SketchCache, method: Method, rows: NDArray[np.int64], *, writable: bool) -> NDArray[Any]:

@@ -11,7 +11,6 @@ import json
 import os
 import secrets
 import shutil
-import tempfile
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -20,10 +19,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from curate import __version__
+from curate.spill import SMALL_WRITE_BYTES, TOUCH_BYTES, give_back, in_small_pages, rows_within
 from curate.workspace import write_atomically
 
 if TYPE_CHECKING:
-    from numpy.typing import DTypeLike, NDArray
+    from numpy.typing import NDArray
 
 KEY_BYTES = 16
 MOST_SETTINGS = 4
@@ -78,14 +78,16 @@ class SketchCache:
             start += len(known)
         return places
 
-    def read(self, places: NDArray[np.int64], out: NDArray[Any], rows: NDArray[np.int64]) -> None:
-        """Write the sketches at `places` (k,) to `out[rows]`."""
+    def read(self, places: NDArray[np.int64], out: NDArray[Any], rows: NDArray[np.int64], memory_bytes: int) -> None:
+        """Write the sketches at `places` (k,) to `out[rows]`.
+
+        Args:
+            memory_bytes: when about so much of what lies in files was touched, its pages are given back.
+        """
         start = 0
         for known, sketches in self._segments:
             here = np.flatnonzero((places >= start) & (places < start + len(known)))
-            for low in range(0, len(here), READ_ROWS):  # a block at a time, so that the gathered ones stay in the cache
-                some = here[low : low + READ_ROWS]
-                out[rows[some]] = sketches[places[some] - start]
+            copy_rows(sketches, out, rows[here], memory_bytes, places[here] - start)
             start += len(known)
 
     @property
@@ -127,7 +129,7 @@ class SketchCache:
         """Write a segment, then the manifest that names it: a crash leaves the old state or the new one."""
         temporary = self._folder / f"new-{secrets.token_hex(4)}.tmp"
         try:
-            with temporary.open("xb") as file:
+            with temporary.open("xb", buffering=0) as file:
                 digest, width, kind = _write(file, keys, pieces)
             name = f"{digest[:32]}.sketches"
             temporary.replace(self._folder / name)
@@ -170,16 +172,19 @@ class SketchCache:
                 file.unlink(missing_ok=True)
 
 
-def roomy(shape: tuple[int, int], kind: DTypeLike, memory_bytes: int, folder: Path) -> NDArray[Any]:
-    """Make an array in memory, or over `memory_bytes` in a file of `folder` that has no name left to leak."""
-    if shape[0] * shape[1] * np.dtype(kind).itemsize <= memory_bytes:
-        return np.empty(shape, kind)
-    with tempfile.NamedTemporaryFile(dir=folder, prefix="sketches-", delete=False) as file:
-        path = Path(file.name)
-    array: NDArray[Any] = np.memmap(path, kind, "w+", shape=shape)
-    with suppress(OSError):  # where a mapped file cannot lose its name, it stays until the folder is cleared
-        path.unlink()
-    return array
+def copy_rows(
+    source: NDArray[Any], out: NDArray[Any], rows: NDArray[np.int64], memory_bytes: int, taken: NDArray[np.int64] | None = None
+) -> None:
+    """Write the rows `taken` (k,) of a source, all by default, to `out[rows]`; pages that were touched are given back."""
+    block, touched = rows_within(memory_bytes // 8, READ_ROWS), 0
+    for low in range(0, len(rows), block):  # so few at a time that the gathered ones stay in the cache
+        part = slice(low, low + block)
+        out[rows[part]] = source[part if taken is None else taken[part]]
+        touched += 2 * TOUCH_BYTES * block
+        if touched > memory_bytes:
+            give_back(source)
+            give_back(out)
+            touched = 0
 
 
 def _write(file: BinaryIO, keys: NDArray[np.uint64], pieces: Iterable[NDArray[Any]]) -> tuple[str, int, str]:
@@ -192,7 +197,9 @@ def _write(file: BinaryIO, keys: NDArray[np.uint64], pieces: Iterable[NDArray[An
     for piece in pieces:
         whole = np.ascontiguousarray(piece)
         width, kind = whole.shape[1], whole.dtype.str
-        file.write(whole.data)
+        held = whole.reshape(-1).view(np.uint8).data
+        for low in range(0, len(held), SMALL_WRITE_BYTES):
+            file.write(held[low : low + SMALL_WRITE_BYTES])
         digest.update(whole.data)
     file.flush()
     os.fsync(file.fileno())
@@ -202,8 +209,7 @@ def _write(file: BinaryIO, keys: NDArray[np.uint64], pieces: Iterable[NDArray[An
 def _mapped(path: Path, entry: Mapping[str, Any]) -> tuple[NDArray[np.uint64], NDArray[Any]]:
     rows, width = int(entry["rows"]), int(entry["width"])
     keys = np.fromfile(path, np.uint64, rows * 2).reshape(rows, 2)
-    sketches: NDArray[Any] = np.memmap(path, np.dtype(entry["type"]), "r", rows * KEY_BYTES, (rows, width))
-    return keys, sketches
+    return keys, in_small_pages(np.memmap(path, np.dtype(entry["type"]), "r", rows * KEY_BYTES, (rows, width)))
 
 
 def _forget_oldest(used: Path) -> None:

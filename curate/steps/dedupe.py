@@ -25,6 +25,8 @@ from curate.workspace import Workspace, parse_bytes
 ALARM_DROPPED = 0.9  # of the samples
 ALARM_GROUP = 0.25  # of the samples, in one group of near-duplicates
 ALARM_MIN_SAMPLES = 100
+CATALOG_SHARE = 4
+"""The catalog may hold a quarter of the memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,25 +113,26 @@ def dedupe(
     """
     started = time.monotonic()
     memory_bytes = parse_bytes(memory) if memory else workspace.memory_bytes
-    home = datasets.find(workspace.catalog, dataset)
-    references = find_references(workspace.catalog, home, listed(against), listed(protect))
-    plan = _plan(workspace, home, methods, threshold, settings or {}, embedder)
-    check_comparable(workspace.catalog, home, references)
-    notes = embed_missing_vectors(workspace, dict.fromkeys([dataset, *(r.dataset.name for r in references)]), plan)
-    job = _Job(workspace, home, references, plan, keep, memory_bytes)
-    if dry_run:
-        judged = job.judge()
-        return job.report(None, judged, job.would_change(judged), started, notes)
-    with workspace.run("dedupe", dataset=dataset, settings=job.asked()) as run:
-        judged = job.judge()
-        if not yes:
-            _stop_if_alarming(workspace, judged)
-        with workspace.catalog.transaction():
-            done = job.report(run.run_id, judged, job.change(run.run_id, judged), started, notes)
-            run.commit_counts(
-                {"samples": done.samples, "kept": done.kept, "dropped": done.dropped, "by_method": done.by_method}
-            )
-    return done
+    with workspace.catalog.holding(memory_bytes // CATALOG_SHARE):
+        home = datasets.find(workspace.catalog, dataset)
+        references = find_references(workspace.catalog, home, listed(against), listed(protect))
+        plan = _plan(workspace, home, methods, threshold, settings or {}, embedder)
+        check_comparable(workspace.catalog, home, references)
+        notes = embed_missing_vectors(workspace, dict.fromkeys([dataset, *(r.dataset.name for r in references)]), plan)
+        job = _Job(workspace, home, references, plan, keep, memory_bytes)
+        if dry_run:
+            judged = job.judge()
+            return job.report(None, judged, job.would_change(judged), started, notes)
+        with workspace.run("dedupe", dataset=dataset, settings=job.asked()) as run:
+            judged = job.judge()
+            if not yes:
+                _stop_if_alarming(workspace, judged)
+            with workspace.catalog.transaction():
+                done = job.report(run.run_id, judged, job.change(run.run_id, judged), started, notes)
+                run.commit_counts(
+                    {"samples": done.samples, "kept": done.kept, "dropped": done.dropped, "by_method": done.by_method}
+                )
+        return done
 
 
 def _plan(
@@ -173,12 +176,12 @@ class _Job:
 
     def judge(self) -> dict[str, Judgement]:
         """Judge every modality."""
-        with self.workspace.catalog.holding(self.memory_bytes // 2):
-            return {modality: self._judge(modality, chosen) for modality, chosen in self.plan.items()}
+        return {modality: self._judge(modality, chosen) for modality, chosen in self.plan.items()}
 
     def _judge(self, modality: str, chosen: Sequence[Method]) -> Judgement:
         rows = gather(self.workspace.catalog, self.home, self.references, modality, keep=self.keep)
         contents = distinct_contents(rows.own, rows.other, self.keep)
+        rows = replace(rows, own=rows.own.schema.empty_table(), other=None)  # some 100 bytes a sample
         judged = judge_contents(
             self.workspace, contents, chosen, modality, memory=self._memory(modality, chosen), memory_bytes=self.memory_bytes
         )

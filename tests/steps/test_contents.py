@@ -84,12 +84,12 @@ def test_texts_are_the_same_wherever_they_lie(workspace, monkeypatch, memory_byt
     spill = workspace.folder("indexes", "spill")
     if at_once:
         assert [text for piece in texts.pieces(np.arange(TEXTS)) for text in piece.to_pylist()] == expected
-        assert any(spill.iterdir()) == (memory_bytes == 0)
+        assert any(spill.glob("texts-*")) == (memory_bytes == 0)
     for size in (0, 1, 3, 5, 40, 2):  # the fifth asks for so many that all are read
         wanted = rng.integers(0, TEXTS, size)
         assert texts.take(wanted).to_pylist() == [expected[row] for row in wanted]
         some = np.unique(wanted)
         assert [text for piece in texts.pieces(some) for text in piece.to_pylist()] == [expected[row] for row in some]
-    assert any(spill.iterdir()) == (memory_bytes == 0)
+    assert any(spill.glob("texts-*")) == (memory_bytes == 0)
     texts.close()
-    assert not any(spill.iterdir())
+    assert not any(spill.glob("texts-*"))

@@ -8,8 +8,9 @@ import os
 import numpy as np
 import pytest
 
+from curate.spill import roomy
 from curate.steps import _sketches
-from curate.steps._sketches import SketchCache, roomy
+from curate.steps._sketches import SketchCache, copy_rows
 
 WIDTH = 5
 
@@ -28,7 +29,7 @@ def look_up(cache: SketchCache, contents: np.ndarray) -> dict[int, list[int]]:
     places = cache.find(keys_of(contents))
     hit = np.flatnonzero(places >= 0)
     out = np.zeros((len(contents), WIDTH), np.uint32)
-    cache.read(places[hit], out, hit)
+    cache.read(places[hit], out, hit, 10**9)
     return {int(contents[row]): out[row].tolist() for row in hit}
 
 
@@ -88,9 +89,18 @@ def test_settings_used_longest_ago_are_forgotten(tmp_path):
     assert left == [0, *range(3, _sketches.MOST_SETTINGS + 2)] and len(left) == _sketches.MOST_SETTINGS
 
 
-@pytest.mark.parametrize("memory_bytes", [0, 10**6])
-def test_a_roomy_array_is_an_array_and_leaves_no_file(tmp_path, memory_bytes):
-    array = roomy((4, 3), np.uint32, memory_bytes, tmp_path)
-    array[:] = np.arange(12).reshape(4, 3)
-    assert isinstance(array, np.memmap) == (memory_bytes == 0)
-    assert array.tolist() == np.arange(12).reshape(4, 3).tolist() and not any(tmp_path.iterdir())
+@pytest.mark.parametrize("memory_bytes", [0, 10**9])
+def test_sketches_are_copied_to_their_rows_wherever_either_lies(tmp_path, memory_bytes):
+    rng = np.random.default_rng(4)
+    source = rng.integers(0, 2**32, (700, WIDTH), np.uint32)
+    held = roomy(source.shape, np.uint32, memory_bytes, tmp_path)
+    held[:] = source
+    rows, taken = rng.permutation(900)[:500], rng.integers(0, 700, 500)
+    expected = np.zeros((900, WIDTH), np.uint32)
+    expected[rows] = source[taken]
+    out = roomy(expected.shape, np.uint32, memory_bytes, tmp_path)
+    out[:] = 0
+    copy_rows(held, out, rows, memory_bytes, taken)
+    assert (out == expected).all()
+    copy_rows(held[:500], out, np.arange(200, 700), memory_bytes)
+    assert (out[200:700] == source[:500]).all()
