@@ -119,10 +119,10 @@ def _quantisers(told: bytes) -> NDArray[np.int64] | None:
     read = np.zeros((4, 64), np.int64)
     while told:
         size = 2 if told[0] >> 4 else 1
-        values = np.frombuffer(told[1 : 1 + 64 * size], ">u2" if size == 2 else "u1")
-        if len(values) != 64 or told[0] & 15 > 3:
+        values = told[1 : 1 + 64 * size]
+        if len(values) != 64 * size or told[0] & 15 > 3:
             return None
-        read[told[0] & 15] = values
+        read[told[0] & 15] = np.frombuffer(values, ">u2" if size == 2 else "u1")
         told = told[1 + 64 * size :]
     return read
 

@@ -77,6 +77,13 @@ def test_what_is_no_ordinary_jpeg_is_left_to_pillow():
     assert [ours(data) is None for data in others] == [True] * len(others)
 
 
+def test_quantisers_that_end_within_a_number_are_damage():
+    data = packed(PHOTO)
+    table = data.index(b"\xff\xdb")
+    wide = b"\xff\xdb" + (2 + 1 + 127).to_bytes(2) + b"\x10" + bytes(127)  # of 16 bits, and a byte too short
+    assert ours(data[:table] + wide + data[table:]) is None
+
+
 @settings(deadline=None, max_examples=200)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["4:4:4", "4:2:0"]), st.integers(0, 2), st.booleans())
 def test_damage_never_crashes_and_is_not_decoded_past_the_end(seed, sampling, interval, in_the_head):
