@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PARTS = 4
 """Texts, sketches and vectors may each hold a quarter of what the process may grow by; the last is for a method's own work."""
 LEAST_BYTES = 3 * 2**26
-"""So much at least is to be shared out, if the limit is twice as much: where the process is too large already, it grows."""
+"""So much at least is to be shared out, or two thirds of the limit: where the process is too large already, it grows."""
 TO_COME_BYTES = 2**27
 """What compiled code and its libraries take when they are loaded."""
 
@@ -71,7 +71,7 @@ class Materials:
         if self._memory_bytes - resident_bytes() - TO_COME_BYTES < half:
             self._workspace.catalog.shrink()
             return_unused()
-        return max(self._memory_bytes - resident_bytes() - TO_COME_BYTES, min(half, LEAST_BYTES))
+        return max(self._memory_bytes - resident_bytes() - TO_COME_BYTES, min(2 * self._memory_bytes // 3, LEAST_BYTES))
 
     def _sketch_texts(self, method: Method) -> NDArray[Any]:
         """Take what was sketched before, and sketch the rest."""

@@ -4,8 +4,8 @@
 
 One JSON object a method and size: the highest resident size that the system reports, the highest of its anonymous and of its
 mapped part, what the same command takes over 64 rows (the libraries), and the excess over that beside the size asked for.
-Texts are drawn from the words of real ones; vectors are drawn around random centres, or mixed from real ones where a file of
-these is given. A tenth of the rows are near copies.
+Texts are drawn from the words of real ones; vectors are drawn in few dimensions (perceptual ones in all), or mixed
+from real ones where a file of these is given. A tenth of the rows are near copies.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ def text_block(count: int, rng: np.random.Generator, words: NDArray[Any], length
 
 def vector_block(count: int, rng: np.random.Generator, real: NDArray[np.float32] | None, width: int) -> NDArray[np.float32]:
     """(count, width) unit vectors; each tenth is the one before it, a little moved."""
-    if real is None:
+    if real is None and width == WIDTHS["perceptual"]:
+        made = rng.standard_normal((count, width), np.float32)  # whitened, as perceptual vectors are
+    elif real is None:
         axes = np.random.default_rng(1).standard_normal((96, width), np.float32)
         made = (rng.standard_normal((count, 96), np.float32) / np.arange(4, 100, dtype=np.float32)) @ axes
     else:
@@ -170,6 +172,7 @@ def run(root: Path, method: str, memory: str, asked: argparse.Namespace) -> dict
     options = {"semantic": ["--threshold", "0.95"], "minhash": ["--setting", f"bands={asked.minhash_bands}"]}
     with tempfile.TemporaryDirectory(dir=root.parent) as scratch:
         copy = shutil.copytree(root, Path(scratch) / "workspace")
+        shutil.rmtree(copy / "indexes", ignore_errors=True)
         (copy / "curate.toml").write_text(f'[limits]\nthreads = {threads}\nmemory = "{memory}"\n')
         command = [sys.executable, "-m", "curate", "dedupe", "d", "-w", str(copy), "--method", method, "--memory", memory]
         return watch([*command, *options.get(method, ()), "--keep", asked.keep, "--yes", "--json"], {**os.environ, **limits})
@@ -203,7 +206,7 @@ def main() -> None:
     parser.add_argument("--memory", nargs="+", default=["300MB", "1GB"])
     parser.add_argument("--minhash-rows", type=int, default=600_000)
     parser.add_argument("--semantic-rows", type=int, default=400_000)
-    parser.add_argument("--perceptual-rows", type=int, default=200_000)
+    parser.add_argument("--perceptual-rows", type=int, default=150_000)
     parser.add_argument("--minhash-bands", type=int, default=128, help="128 bands of 7 rows make sketches of 520 bytes")
     parser.add_argument("--keep", default="first")
     parser.add_argument("--text-words", type=int, default=60)
