@@ -25,6 +25,8 @@ from curate.workspace import Workspace, parse_bytes
 ALARM_DROPPED = 0.9  # of the samples
 ALARM_GROUP = 0.25  # of the samples, in one group of near-duplicates
 ALARM_MIN_SAMPLES = 100
+LIBRARIES_BYTES = 320_000_000
+"""What the process takes before it holds any data, with all that a method loads."""
 CATALOG_SHARE = 4
 """The catalog may hold a quarter of the memory."""
 
@@ -102,7 +104,8 @@ def dedupe(
         keep: "first", "longest" or "largest".
         embedder: whose vectors `semantic` compares; the workspace's text embedder by default. Missing vectors are made first.
         settings: of the methods, by name: {"ngram": 7, "invariant": "flip"}.
-        memory: what the comparing may hold, such as "2GB"; the workspace's limit by default. More goes to files.
+        memory: the size that the process is held to, such as "2GB"; the workspace's limit by default. More goes to files. Under
+            640 MB, of which the libraries take half, it is what the process may take beside them.
         dry_run: report, and change nothing.
         yes: go on where more than 90 % would be dropped, or a quarter of the samples falls into one group.
 
@@ -119,6 +122,10 @@ def dedupe(
         plan = _plan(workspace, home, methods, threshold, settings or {}, embedder)
         check_comparable(workspace.catalog, home, references)
         notes = embed_missing_vectors(workspace, dict.fromkeys([dataset, *(r.dataset.name for r in references)]), plan)
+        if memory_bytes < 2 * LIBRARIES_BYTES:
+            notes.append(
+                f"the libraries take some {LIBRARIES_BYTES / 1e6:.0f} MB; so small a memory limit is for what comes on top"
+            )
         job = _Job(workspace, home, references, plan, keep, memory_bytes)
         if dry_run:
             judged = job.judge()

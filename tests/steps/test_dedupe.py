@@ -231,7 +231,8 @@ def test_neither_threads_nor_memory_nor_caches_move_a_verdict(workspace, keep):
         workspace.settings = workspace.settings.model_copy(update={"limits": limits})
         for cache in ("judged", "sketches"):
             shutil.rmtree(workspace.root / "indexes" / cache)
-        dedupe(workspace, "d", **options, memory=memory)
+        done = dedupe(workspace, "d", **options, memory=memory)
+        assert any("on top" in note for note in done.notes) == (memory != "2GB")
         assert (decided(workspace), written(workspace)) == (before, counts)
         spilled = (workspace.root / "indexes" / "spill").iterdir()
         assert not [file for file in spilled if not file.name.startswith("duckdb")]
