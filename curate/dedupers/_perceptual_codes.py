@@ -43,6 +43,7 @@ VIEWS = (
 """What is coded of each picture: the share cut at the left, right, top and bottom."""
 WEAK = (6, 6, 6, 5, 5, 5, 5, 5, 5)
 """How many bits of a key count as weak, by view; 2 to that power are looked up."""
+_MOST_PROBES = (1 << max(WEAK)) + 1
 TABLES = ((0, 3, 4, 5, 6, 7, 8), (1,), (2,), (0,))
 """The views of kept pictures that lie in each table of the index."""
 JOINS = ((0, 0), (1, 1), (2, 2), *((view, 3) for view in range(3, 9)))
@@ -69,6 +70,8 @@ class Index(NamedTuple):
     """(m, len(VIEWS), WORDS)"""
     heads: NDArray[np.int64]
     """(len(TABLES), WORDS, 2^k): 1 + the node that leads the chain, or 0; node = number · views of the table + place."""
+    present: NDArray[np.uint64]
+    """(len(TABLES), WORDS, 2^24 / 64): a bit for each key that is there; most questions end here, in the processor's cache."""
     links: NDArray[np.int64]
     """(m, len(_ENTRIES), WORDS): 1 + the next node of the chain, or 0."""
     entries: NDArray[np.int64]
@@ -188,10 +191,15 @@ def bytes_a_row(threads: int) -> int:
     return 4 * len(TABLES) * WORDS * 4 + 4 * len(_ENTRIES) * WORDS + 8 * len(VIEWS) * WORDS + 12 * threads
 
 
+FIXED_BYTES = len(TABLES) * WORDS * (KEY + 1) // 8
+"""What an index takes besides."""
+
+
 def empty_index(rows: int) -> Index:
     """An index that takes up to so many rows, at most 2³¹ / 7."""
     return Index(
         heads=np.zeros((len(TABLES), WORDS, 1 << _head_bits(rows)), np.int32),
+        present=np.zeros((len(TABLES), WORDS, (KEY + 1) // 64), np.uint64),
         links=np.empty((rows, len(_ENTRIES), WORDS), np.int32),
         words=np.empty((rows, len(VIEWS), WORDS), np.uint64),
         entries=np.array([(table, view, TABLES[table].index(view), len(TABLES[table])) for table, view in _ENTRIES]),
@@ -213,7 +221,9 @@ def insert(index, number, words):  # type: ignore[no-untyped-def]
     for entry in range(len(index.entries)):
         table, view, place, views = index.entries[entry]
         for word in range(WORDS):
-            slot = _slot(words[view, word] & np.uint64(KEY), heads)
+            key = words[view, word] & np.uint64(KEY)
+            index.present[table, word, key >> np.uint64(6)] |= np.uint64(1) << (key & np.uint64(63))
+            slot = _slot(key, heads)
             index.links[number, entry, word] = index.heads[table, word, slot]
             index.heads[table, word, slot] = number * views + place + 1
 
@@ -222,14 +232,22 @@ def insert(index, number, words):  # type: ignore[no-untyped-def]
 def candidates(words, weak, index, tiny, seen, stamp, found):  # type: ignore[no-untyped-def]
     """Write the number of each indexed picture that is `near` to `found`, unless `seen` holds `stamp` there; how many."""
     count, heads, farthest = 0, index.heads.shape[2], np.uint64(FARTHEST[1] if tiny else FARTHEST[0])
+    keys = np.empty(_MOST_PROBES, np.uint64)
     for join in range(UNCROPPED if tiny else len(index.joins)):
         view, table, first = index.joins[join]
         views, code = index.entries[first, 3], words[view]
         for word in range(WORDS):
             own, mask = code[word] & np.uint64(KEY), np.uint64(weak[view, word])
-            flips = mask
+            flips, probes = mask, np.int64(0)
+            # Presence is read in a loop of its own, without a branch on it, so that many reads are under way at once.
             while True:
                 key = own ^ flips
+                keys[probes] = key
+                probes += np.int64((index.present[table, word, key >> np.uint64(6)] >> (key & np.uint64(63))) & np.uint64(1))
+                if flips == 0:
+                    break
+                flips = (flips - np.uint64(1)) & mask
+            for key in keys[:probes]:
                 node = np.int64(index.heads[table, word, _slot(key, heads)]) - 1
                 while node >= 0:
                     number, place = node // views, node % views
@@ -240,7 +258,4 @@ def candidates(words, weak, index, tiny, seen, stamp, found):  # type: ignore[no
                         found[count] = number
                         count += 1
                     node = np.int64(index.links[number, entry, word]) - 1
-                if flips == 0:
-                    break
-                flips = (flips - np.uint64(1)) & mask
     return count

@@ -28,7 +28,7 @@ SAME_GREY = 12.0
 """Two plain pictures whose mean colours differ by so many levels are alike by a factor of 1/e."""
 COLOURED = 5.0
 """A picture whose chroma is weaker than this, in levels, says nothing about colour."""
-HUES = (0.2, 0.6)
+HUES = (0.6, 0.8)
 """Two coloured pictures whose chroma correlates less than the first are different, more than the second the same."""
 DETAIL = (200.0, 60.0)
 """Waves that must carry the contrast before a correlation is believed in full: of two tiny pictures, and of others."""
@@ -123,16 +123,28 @@ def cropped(picture, left, right, top, bottom, table, between, out):  # type: ig
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def correlation(a, b, ground):  # type: ignore[no-untyped-def]
-    """Cosine of two pictures' waves over a noise floor, which counts `ground` itself."""
+def correlation(a, b, ground, rows, columns):  # type: ignore[no-untyped-def]
+    """Cosine of so many of two pictures' lowest waves over a noise floor, which counts `ground` itself."""
     ab, aa, bb = np.float32(0), np.float32(0), np.float32(0)
-    for i in range(WAVES):
-        for j in range(WAVES):
+    for i in range(rows):
+        for j in range(columns):
             ab += a[i, j] * b[i, j]
             aa += a[i, j] * a[i, j]
             bb += b[i, j] * b[i, j]
     floor = np.float32(FLOOR * FLOOR)
     return (ab + ground * floor) / np.sqrt((aa + floor) * (bb + floor))
+
+
+@njit(cache=True, nogil=True)
+def _inside(a, b, crop, table, ground, between, out):  # type: ignore[no-untyped-def]
+    """Correlation of b with the inside of a, over the waves that a tells of it: what is cut takes the finest away."""
+    cropped(a, crop[0], crop[1], crop[2], crop[3], table, between, out)
+    return correlation(out, b, ground, _told(crop[2] + crop[3]), _told(crop[0] + crop[1]))
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _told(cut):  # type: ignore[no-untyped-def]
+    return WAVES * (100 - cut) // 100
 
 
 @njit(cache=True, nogil=True)
@@ -144,8 +156,7 @@ def _search(a, b, table, ground):  # type: ignore[no-untyped-def]
         if start == _EVEN and best < BAIL[0]:
             return best
         s = table.starts[start]
-        cropped(a, s[0], s[1], s[2], s[3], table, between, out)
-        c = correlation(out, b, ground)
+        c = _inside(a, b, s, table, ground, between, out)
         if c > best:
             best = c
             crop[:] = s
@@ -162,8 +173,7 @@ def _search(a, b, table, ground):  # type: ignore[no-untyped-def]
                     trial[edge] += move
                     if trial[edge] < 0 or trial[edge] >= STEPS:
                         continue
-                    cropped(a, trial[0], trial[1], trial[2], trial[3], table, between, out)
-                    c = correlation(out, b, ground)
+                    c = _inside(a, b, trial, table, ground, between, out)
                     if c > best:
                         best = c
                         crop[:] = trial
@@ -293,7 +303,7 @@ def measure(left, right, posed, table, least):  # type: ignore[no-untyped-def]
         hue = _hue(posed[p, LUMA + 1 : WIDTH - 1] * scale_a, chroma_b)
         if hue < least:
             continue
-        c = correlation(a, b, ground)
+        c = correlation(a, b, ground, WAVES, WAVES)
         if not tiny and min(energy_a, energy_b) > FLOOR * FLOOR:
             if c > 0.4:
                 c = max(c, np.float32(_outside(a, b, table, ground, 5, 10)), np.float32(_outside(a, b, table, ground, 10, 5)))

@@ -15,13 +15,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from curate.dedupers._perceptual_codes import Codes, bytes_a_row, candidates, codes, empty_index, insert, near
+from curate.dedupers._perceptual_codes import FIXED_BYTES, Codes, bytes_a_row, candidates, codes, empty_index, insert, near
 from curate.dedupers._perceptual_measure import WIDTH, grey_scale, is_tiny, measure, pose, tables
 
 BLOCK = 256
 """Rows are looked up together against what was kept before them, then settled one by one."""
 LEAST_SEGMENT = 4096
-"""Rows that are indexed together however little memory there is: some 2 MB."""
+"""Rows that are indexed together however little memory there is: some 2 MB, beside FIXED_BYTES."""
 
 
 class Visit:
@@ -45,7 +45,7 @@ class Visit:
         memory_bytes: int,
         pool: Executor,
     ) -> None:
-        self.segment = min(max(memory_bytes // bytes_a_row(threads), LEAST_SEGMENT), max(len(order), 1))
+        self.segment = min(max((memory_bytes - FIXED_BYTES) // bytes_a_row(threads), LEAST_SEGMENT), max(len(order), 1))
         """So many rows are indexed together."""
         self.kept = np.empty(len(order), np.int64)
         """(m,) row numbers, of which the first `count` are valid."""
@@ -86,6 +86,7 @@ class Visit:
 
     def _clear(self) -> None:
         self._index.heads[:] = 0
+        self._index.present[:] = 0
         self._base, self._held = self.count, 0
 
     def _load(self, start: int) -> None:

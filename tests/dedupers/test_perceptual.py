@@ -198,7 +198,7 @@ def blots(rows):
         [packed(Image.fromarray(rng.integers(0, 256, (8, 8, 3), np.uint8)).resize((96, 96)), "PNG") for _ in range(12)]
     )
     vectors = made[rng.integers(0, 12, rows)]
-    vectors[:, 1:LUMA] += rng.normal(0, 0.012, (rows, LUMA - 1)).astype(np.float32)
+    vectors[:, 1:LUMA] += rng.normal(0, 0.011, (rows, LUMA - 1)).astype(np.float32)
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
