@@ -17,6 +17,8 @@ from curate.errors import SettingError
 
 SAMPLE_ROWS = (4_096, 16_384)
 PAIR_SAMPLE_ROWS = (768, 1_536)
+LEAST_SAMPLE_ROWS = 2_048
+"""So many however little memory there is; else the sample takes a quarter of it at most."""
 MANY_PAIRS = 10**9
 """From so many pairs on the larger samples pay."""
 WIDTHS = (16, 24, 32, 48, 64, 96, 128, 192)
@@ -69,9 +71,8 @@ def choose_rotation(
     dimension = vectors.shape[1]
     if dimension <= WIDTHS[0]:
         return Rotation(None, dimension)
-    sample = _gathered(
-        vectors, rows[np.linspace(0, len(rows) - 1, min(len(rows), SAMPLE_ROWS[many])).astype(np.int64)], residency
-    )
+    most = min(len(rows), SAMPLE_ROWS[many], max(residency.memory_bytes // (16 * dimension), LEAST_SAMPLE_ROWS))
+    sample = _gathered(vectors, rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)], residency)
     moments = (sample.T @ sample).astype(np.float64)
     axes = np.ascontiguousarray(np.linalg.eigh(moments)[1][:, ::-1].astype(np.float32))
     few = sample[np.linspace(0, len(sample) - 1, min(len(sample), PAIR_SAMPLE_ROWS[many])).astype(np.int64)]

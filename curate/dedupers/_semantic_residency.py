@@ -31,7 +31,7 @@ class Residency:
         self._maps: list[mmap.mmap] = []
         self._process = psutil.Process()
         self._touched_bytes = 0
-        self._memory_bytes = memory_bytes
+        self.memory_bytes = memory_bytes
         self.watch(*arrays)
         self._limit = self._process.memory_info().rss + memory_bytes
 
@@ -42,7 +42,7 @@ class Residency:
 
     def block(self, most: int) -> int:
         """How many rows to read at a time, where each may lie on pages of its own; `most` where nothing is mapped."""
-        return rows_within(self._memory_bytes // LOOKS, most) if self._maps else most
+        return rows_within(self.memory_bytes // LOOKS, most) if self._maps else most
 
     def ease(self, touched_rows: int | None = None) -> None:
         """Drop mapped pages if the process has grown over the limit; may be called from any thread.
@@ -55,7 +55,7 @@ class Residency:
             return
         if touched_rows is not None:
             self._touched_bytes += touched_rows * TOUCH_BYTES
-            if self._touched_bytes < max(self._memory_bytes // LOOKS, LEAST_LOOK_BYTES):
+            if self._touched_bytes < max(self.memory_bytes // LOOKS, LEAST_LOOK_BYTES):
                 return
         self._touched_bytes = 0
         if self._process.memory_info().rss > self._limit:

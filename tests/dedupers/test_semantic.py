@@ -17,6 +17,7 @@ from curate.dedupers._scratch import Scratch
 from curate.dedupers.semantic import Semantic
 from curate.errors import SettingError
 from curate.records import SILENT
+from curate.spill import give_back, roomy
 
 
 def true_cosine(left, right):
@@ -257,6 +258,36 @@ def test_pages_of_a_mapped_matrix_are_given_back_and_the_marks_stay_the_same(tmp
     marks = mark(mapped, threshold=0.9, options=options)
     assert resident_mib(mapped) < 20
     np.testing.assert_array_equal(marks.stands_for, mark(vectors, threshold=0.9).stands_for)
+
+
+def peak_bytes(*, anew=False):
+    """The most resident bytes of this process since they were last counted anew."""
+    try:
+        if anew:
+            Path("/proc/self/clear_refs").write_text("5")
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        pytest.skip("only Linux tells the peak of a process")
+    return 1024 * int(next(line for line in lines if line.startswith("VmHWM:")).split()[1])
+
+
+@pytest.mark.parametrize("exact_up_to", [0, 10**6])
+def test_spilled_vectors_in_any_order_get_the_same_marks_and_stay_out_of_the_memory(tmp_path, exact_up_to):
+    axes = np.linalg.qr(np.random.default_rng(16).normal(size=(640, 24)))[0].T  # few, so that vectors can be shortened
+    vectors = (clustered(14, 32_000, 24, spread=0.1) @ axes).astype(np.float32)
+    spilled = roomy(vectors.shape, np.float32, 0, tmp_path)
+    spilled[:] = vectors
+    order = np.random.default_rng(15).permutation(len(vectors))
+    expected = mark(vectors, order, threshold=0.9, exact_up_to=exact_up_to)
+    give_back(spilled)
+    before = peak_bytes(anew=True)
+    options = MarkOptions(threads=2, memory_bytes=12 * 2**20, folder=tmp_path)
+    marks = mark(spilled, order, threshold=0.9, exact_up_to=exact_up_to, options=options)
+    grown = peak_bytes() - before
+    np.testing.assert_array_equal(marks.stands_for, expected.stands_for)
+    np.testing.assert_array_equal(marks.similarity, expected.similarity)
+    assert (marks.stands_for >= 0).sum() > 1_000
+    assert grown < spilled.nbytes * 3 // 4, f"{grown / 2**20:.0f} of {spilled.nbytes / 2**20:.0f} MiB"
 
 
 def test_changes_in_a_copy_on_write_map_are_never_lost(tmp_path):
