@@ -89,30 +89,10 @@ def wave_order() -> NDArray[np.int64]:
 
 @cache
 def _insides() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """What turns waves into those of every view: (WAVES, views · SIDE) across, and (views, SIDE, WAVES) down."""
-    across = np.concatenate([side_crop(left, right)[:SIDE].T for left, right, _, _ in VIEWS], axis=1)
+    """What turns waves into those of every view: (views, WAVES, SIDE) across, and (views, SIDE, WAVES) down."""
+    across = np.stack([side_crop(left, right)[:SIDE].T for left, right, _, _ in VIEWS])
     down = np.stack([side_crop(top, bottom)[:SIDE] for _, _, top, bottom in VIEWS])
     return np.ascontiguousarray(across), np.ascontiguousarray(down)
-
-
-@njit(cache=True, nogil=True, fastmath=True)
-def _view_waves(luma, across, down, lines, out):  # type: ignore[no-untyped-def]
-    """Write the lowest waves (views, SIDE, SIDE) of each inside of `luma`; `lines` (WAVES, views · SIDE) is scratch."""
-    lines[:] = 0
-    out[:] = 0
-    for i in range(WAVES):
-        line = lines[i]
-        for k in range(WAVES):
-            factor, added = luma[i, k], across[k]
-            for j in range(added.shape[0]):
-                line[j] += factor * added[j]
-    for view in range(out.shape[0]):
-        for i in range(SIDE):
-            waves = out[view, i]
-            for k in range(WAVES):
-                factor, added = down[view, i, k], lines[k, view * SIDE : view * SIDE + SIDE]
-                for j in range(SIDE):
-                    waves[j] += factor * added[j]
 
 
 @njit(cache=True, nogil=True)
@@ -132,15 +112,13 @@ def _weakest(strength, count):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True)
 def _codes(vectors, across, down, unweight, order, weak_bits, words, weak):  # type: ignore[no-untyped-def]
     views, luma, strength = down.shape[0], np.empty((WAVES, WAVES), np.float32), np.empty(KEY_BITS, np.float32)
-    lines, insides = np.empty((WAVES, views * SIDE), np.float32), np.empty((views, SIDE, SIDE), np.float32)
     for row in range(vectors.shape[0]):
         scale = np.float32(grey_scale(vectors[row]))
         for i in range(WAVES):
             for j in range(WAVES):
                 luma[i, j] = vectors[row, i * WAVES + j] * unweight[i, j] * scale
-        _view_waves(luma, across, down, lines, insides)
         for view in range(views):
-            waves = insides[view].ravel()
+            waves = np.dot(down[view], np.dot(luma, across[view])).ravel()
             for word in range(WORDS):
                 code = np.uint64(0)
                 for bit in range(64):
