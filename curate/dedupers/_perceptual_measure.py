@@ -86,6 +86,8 @@ def tables() -> Tables:
 def pose(vectors: NDArray[np.float32], mirror: bool, quarter_turns: int) -> NDArray[np.float32]:
     """The vectors (n, WIDTH) of the same pictures mirrored left to right, then turned counterclockwise."""
     out = vectors.copy()
+    if not mirror and quarter_turns % 4 == 0:
+        return out
     grids = [(np.arange(LUMA).reshape(WAVES, WAVES), WAVES)]
     for start in (LUMA + 1, LUMA + 1 + CHROMA):
         corner = np.full((4, 4), -1)

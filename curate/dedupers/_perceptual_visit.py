@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from curate.dedupers._perceptual_codes import FIXED_BYTES, Codes, bytes_a_row, candidates, codes, empty_index, insert, near
 from curate.dedupers._perceptual_measure import WIDTH, grey_scale, is_tiny, measure, pose, tables
 
-BLOCK = 256
+BLOCK = 64
 """Rows are looked up together against what was kept before them, then settled one by one."""
 LEAST_SEGMENT = 4096
 """Rows that are indexed together however little memory there is: some 2 MB, beside FIXED_BYTES."""
