@@ -3,6 +3,9 @@
 Cut a code into distance + k blocks: two codes that differ in at most `distance` bits agree in at least k of them (the
 pigeonhole principle, after Manku, Jain, Das Sarma 2007). So for every choice of k blocks the codes are sorted by those,
 and codes that agree there are compared in full. A larger k means more sorts and fewer comparisons: the cheapest is taken.
+
+No command calls `pairs_within`: the perceptual deduper looks its 192-bit codes up by their weak bits. It is for whoever holds
+64-bit codes of another tool, such as pHash; `bench_perceptual.py --cases join` sets it beside FAISS.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
 
 Prints one JSON object a case. Photographs are clothing_small, garments are fashion_mnist, both from ../shared/data. CPU seconds
 of one thread, the best of several, unless it says otherwise; ratios are taken in one run. Needs imagehash with its
-PyWavelets, and pdqhash.
+PyWavelets, and pdqhash. `join` measures a function of the library that no command calls.
 
 `quality` splits the photographs by turns into two halves. A tool's threshold is chosen on one half, by F1, and its figures
 are those of the other half; then the halves change places, and the two results are averaged. Edits of chosen photographs are
@@ -317,7 +317,7 @@ def speed(asked: argparse.Namespace) -> Iterator[dict[str, Any]]:
     import imagehash
 
     def bare_decode(pictures: list[bytes]) -> None:
-        """What no embedder can do without: the same reduced decode, and nothing after it."""
+        """Pillow's decode of the same files, reduced as far as it goes, and nothing after it."""
         for data in pictures:
             with opened(data) as picture:
                 picture.draft("YCbCr", (48, 48))
