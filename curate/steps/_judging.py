@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from curate.spill import give_back
 from curate.steps._contents import Contents
 from curate.steps._first_round import Judged, Memory, Ties
 from curate.steps._materials import Materials
@@ -274,6 +275,7 @@ def _hashes(array: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[np.uint64]:
     for start in range(0, len(rows), HASH_ROWS):
         block = np.ascontiguousarray(array[rows[start : start + HASH_ROWS]]).view(word)
         out[start : start + HASH_ROWS] = block.astype(np.uint64) @ factors
+        give_back(array)
     return out
 
 

@@ -192,18 +192,23 @@ def _write(file: BinaryIO, keys: NDArray[np.uint64], pieces: Iterable[NDArray[An
     digest = hashlib.sha256()
     width, kind = 0, "|u1"
     head = np.ascontiguousarray(keys)
-    file.write(head.data)
+    _put(file, head)
     digest.update(head.data)
     for piece in pieces:
         whole = np.ascontiguousarray(piece)
         width, kind = whole.shape[1], whole.dtype.str
-        held = whole.reshape(-1).view(np.uint8).data
-        for low in range(0, len(held), SMALL_WRITE_BYTES):
-            file.write(held[low : low + SMALL_WRITE_BYTES])
+        _put(file, whole)
         digest.update(whole.data)
     file.flush()
     os.fsync(file.fileno())
     return digest.hexdigest(), width, kind
+
+
+def _put(file: BinaryIO, array: NDArray[Any]) -> None:
+    """Write an array in small pieces to a file without a buffer, which may take less than it is given."""
+    left = array.reshape(-1).view(np.uint8).data
+    while len(left):
+        left = left[file.write(left[:SMALL_WRITE_BYTES]) :]
 
 
 def _mapped(path: Path, entry: Mapping[str, Any]) -> tuple[NDArray[np.uint64], NDArray[Any]]:
