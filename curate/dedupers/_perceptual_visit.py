@@ -6,7 +6,7 @@ kept before it, a load of the index at a time, then goes through itself. Which p
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from functools import partial
 from typing import Any
@@ -32,6 +32,7 @@ class Visit:
         order: (m,) the rows to visit.
         poses: (mirrored, quarter turns) that count as the same picture.
         memory_bytes: what the index and its work space may take.
+        ease: called after every block of vectors that was read.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Visit:
         threads: int,
         memory_bytes: int,
         pool: Executor,
+        ease: Callable[[], None],
     ) -> None:
         self.segment = min(max((memory_bytes - FIXED_BYTES) // bytes_a_row(threads), LEAST_SEGMENT), max(len(order), 1))
         """So many rows are indexed together."""
@@ -60,7 +62,7 @@ class Visit:
         self._found = np.empty((threads, self.segment), np.int32)
         self._stamp = 0
         self._sketches, self._order, self._poses = sketches, order, poses
-        self._threshold, self._threads, self._pool = threshold, threads, pool
+        self._threshold, self._threads, self._pool, self._ease = threshold, threads, pool, ease
 
     def blocks(self, settled: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]]:
         """Visit all rows: for each block its row numbers, best similarities, and keepers' row numbers or -1."""
@@ -74,10 +76,12 @@ class Visit:
                     part = slice(block, block + BLOCK)
                     turned = self._turned(rows[part])
                     self._scan(turned, posed_codes(turned), 0, best[part], keeper[part])
+                    self._ease()
             self._clear()
             for block in range(0, len(rows), BLOCK):
                 part = slice(block, block + BLOCK)
                 self._settle(rows[part], max(free - block, 0), best[part], keeper[part])
+                self._ease()
                 marked = np.where(keeper[part] >= 0, self.kept[np.maximum(keeper[part], 0)], -1)
                 yield rows[part], best[part], marked
 
@@ -99,6 +103,7 @@ class Visit:
             for words in made.words:
                 insert(self._index, self._held, words)
                 self._held += 1
+            self._ease()
 
     def _scan(self, turned: NDArray[Any], coded: Codes, free: int, best: NDArray[Any], keeper: NDArray[Any]) -> None:
         """Compare a block's rows from number `free` on with what is indexed."""

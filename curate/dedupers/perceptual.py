@@ -83,13 +83,19 @@ class Perceptual:
         with ThreadPoolExecutor(threads) as pool:
             index_bytes = options.memory_bytes * 3 // 4  # the rest is for vectors that are read
             visit = Visit(
-                sketches, order, self._poses, threshold=self.threshold, threads=threads, memory_bytes=index_bytes, pool=pool
+                sketches,
+                order,
+                self._poses,
+                threshold=self.threshold,
+                threads=threads,
+                memory_bytes=index_bytes,
+                pool=pool,
+                ease=residency.ease,
             )
             for rows, best, keeper in visit.blocks(settled):
                 marked = keeper >= 0
                 stands_for[rows[marked]] = keeper[marked]
                 similarity[rows[marked]] = best[marked]
-                residency.ease()
                 progress.advance(len(rows))
         progress.finish()
         again = (
