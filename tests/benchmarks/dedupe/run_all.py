@@ -27,6 +27,7 @@ def commands(rows: int) -> dict[str, list[str]]:
         "minhash": ["bench_minhash.py", "--rows", str(rows)],
         "semantic": ["bench_semantic.py", "--rows", str(rows), "--most-rows", str(rows), "--cases", "exact,semhash,curve"],
         "perceptual": ["bench_perceptual.py", "--cases", "join,speed"],
+        "again": ["bench_again.py", "--rows", str(rows)],
     }
 
 
