@@ -61,7 +61,7 @@ def dedupe(
     setting: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="Another setting of a method, such as ngram=7 (repeatable).")
     ] = None,
-    memory: Annotated[str | None, typer.Option(metavar="2GB", help="What the comparing may hold; more goes to files.")] = None,
+    memory: Annotated[str | None, typer.Option(metavar="2GB", help="Size to hold the process to; more goes to files.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Report, and change nothing.")] = False,
     restore: Annotated[bool, typer.Option("--restore", help="Take back all that dedupe dropped in the dataset.")] = False,
     explain: Annotated[int | None, typer.Option(metavar="ID", help="Say why this sample is kept or dropped.")] = None,

@@ -23,11 +23,22 @@ HERE = Path(__file__).parent
 
 def commands(rows: int) -> dict[str, list[str]]:
     """The arguments of each benchmark."""
+    memory = {"minhash": 6 * rows, "semantic": 4 * rows, "perceptual": 3 * rows // 2}
     return {
         "minhash": ["bench_minhash.py", "--rows", str(rows)],
-        "semantic": ["bench_semantic.py", "--rows", str(rows), "--most-rows", str(rows), "--cases", "exact,semhash,curve"],
+        "semantic": [
+            "bench_semantic.py",
+            "--rows",
+            str(rows),
+            "--most-rows",
+            str(rows),
+            "--cases",
+            "exact,semhash,curve,again",
+        ],
         "perceptual": ["bench_perceptual.py", "--cases", "join,speed"],
+        "edits": ["bench_perceptual.py", "--cases", "quality,unedited", "--originals", str(min(max(rows // 350, 20), 286))],
         "again": ["bench_again.py", "--rows", str(rows)],
+        "memory": ["bench_memory.py", "--memory", "1GB", *(w for m, n in memory.items() for w in (f"--{m}-rows", str(n)))],
     }
 
 
