@@ -263,8 +263,8 @@ def run_semhash(args: argparse.Namespace, vectors: np.ndarray, threshold: float)
     yield row | {"with_embedding": {"texts": len(texts), "ours_s": ours_whole, "semhash_with_our_embedder_s": whole}}
 
 
-def sampled_recall(vectors: np.ndarray, stands_for: np.ndarray, threshold: float) -> float:
-    """Of sampled rows with a kept row before them that is similar, the share that was dropped."""
+def sampled_recall(vectors: np.ndarray, stands_for: np.ndarray, threshold: float) -> float | None:
+    """Of sampled rows with a kept row before them that is similar, the share that was dropped; None where there is none."""
     sample = np.sort(np.random.default_rng(3).permutation(len(vectors))[:SAMPLE])
     most = np.full(len(sample), -1, np.float32)
     for start in range(0, len(vectors), BLOCK):
@@ -276,7 +276,8 @@ def sampled_recall(vectors: np.ndarray, stands_for: np.ndarray, threshold: float
             most = np.maximum(most, cosines.max(1))
     flagged = stands_for[sample] >= 0
     missed = ~flagged & (most >= threshold)
-    return float(flagged.sum() / max(1, flagged.sum() + missed.sum()))
+    similar = int(flagged.sum() + missed.sum())
+    return float(flagged.sum() / similar) if similar else None
 
 
 def run_curve(args: argparse.Namespace, vectors: np.ndarray, threshold: float) -> Iterator[dict[str, Any]]:
