@@ -23,6 +23,8 @@ from typing import Any
 import numpy as np
 
 CURATE = [sys.executable, "-m", "curate"]
+LEAST_S = 1.0
+"""A first dedupe that takes no more than this beyond start says nothing about a share of it."""
 METHODS = ["--method", "exact", "--method", "minhash", "--yes", "--json"]
 
 
@@ -95,6 +97,7 @@ def main() -> None:
         sets = [real_texts(given.texts)] if given.texts else (drawn_texts(rows, given.words) for rows in given.rows)
         for texts in sets:
             found = measure(Path(scratch) / str(len(texts)), texts)
+            beyond = found["first"] - start
             characters = sum(map(len, texts)) / len(texts)
             case = {
                 "case": f"{len(texts):,} texts of {characters:.0f} characters, the last 1 % later",
@@ -103,7 +106,7 @@ def main() -> None:
                 "nothing_new_cpu_s": round(found["nothing_new"], 2),
                 "start_cpu_s": round(start, 2),
                 "share": round(found["again"] / found["first"], 3),
-                "share_beyond_start": round((found["again"] - start) / (found["first"] - start), 3),
+                "share_beyond_start": round((found["again"] - start) / beyond, 3) if beyond > LEAST_S else None,
                 "dropped": found["dropped"],
                 "taken_over": found["taken_over"],
                 "machine": platform.machine(),
