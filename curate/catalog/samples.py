@@ -72,6 +72,29 @@ def update_changed(catalog: Catalog, records: pa.Table) -> int:
         return len(changed)
 
 
+def digests(catalog: Catalog, dataset_id: int, modality: str, last: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """How many real samples a dataset has up to an id and beyond it, and of each of the two a hash over ids and contents.
+
+    The hashes of two disjoint sets give that of both by exclusive or. Another version of DuckDB may hash otherwise.
+    """
+    rows = catalog.rows(
+        """SELECT sample_id > ?, count(*), bit_xor(hash(sample_id, content_hash)) FROM real_samples
+           WHERE dataset_id = ? AND modality = ? GROUP BY 1""",
+        [last, dataset_id, modality],
+    )
+    found = {beyond: (int(count), int(digest)) for beyond, count, digest in rows}
+    return found.get(False, (0, 0)), found.get(True, (0, 0))
+
+
+def hashes(catalog: Catalog, dataset_id: int, modality: str, after: int) -> pa.Table:
+    """The real samples of a dataset beyond an id, in id order: sample_id, content_hash."""
+    return catalog.table(
+        """SELECT sample_id, content_hash FROM real_samples WHERE dataset_id = ? AND modality = ? AND sample_id > ?
+           ORDER BY sample_id""",
+        [dataset_id, modality, after],
+    )
+
+
 def count(catalog: Catalog, dataset_id: int, modality: str | None = None) -> int:
     """How many real samples a dataset has."""
     return int(

@@ -44,6 +44,19 @@ def rows_to_judge(catalog: Catalog, dataset_id: int, modality: str, *, lengths: 
     )
 
 
+def by_user(catalog: Catalog, dataset_id: int, modality: str) -> list[tuple[int, bool]]:
+    """The real samples of a dataset about which a user's word counts, and whether it was to drop them."""
+    return [
+        (int(sample_id), action == "drop")
+        for sample_id, action in catalog.rows(
+            """SELECT sample_id, action FROM current_verdicts JOIN real_samples USING (sample_id)
+               WHERE dataset_id = ? AND modality = ? AND reason = 'user'
+                 AND sample_id IN (SELECT sample_id FROM verdicts WHERE reason = 'user')""",
+            [dataset_id, modality],
+        )
+    ]
+
+
 def decide(catalog: Catalog, run_id: int, dataset_id: int, modality: str, drops: pa.Table) -> tuple[int, int, int]:
     """Make the dataset's dedupe verdicts be exactly `drops`, writing only what differs from the current ones.
 

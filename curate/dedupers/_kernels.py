@@ -306,27 +306,32 @@ def _band_key(band, value):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def _sieve_bit(band, value, few):  # type: ignore[no-untyped-def]
+    """A place for a band's hash, which is as good as random already."""
+    return (np.int64(value) + np.int64(band) * 0x9E3779B1) & few
+
+
+@kernel
 def note_bands(sketches, bands, table, sieve):  # type: ignore[no-untyped-def]
     """Note the bands of some rows in an open table, and in a smaller set of bits, which is asked first; powers of two both."""
-    mask, few = len(table) - 1, np.uint64(8 * len(sieve) - 1)
+    mask, few = len(table) - 1, 8 * len(sieve) - 1
     for i in range(len(sketches)):
         for b in range(bands):
-            key = _band_key(b, sketches[i, b])
-            bit = np.int64(key >> _B32 & few)
+            bit = _sieve_bit(b, sketches[i, b], few)
             sieve[bit >> 3] |= np.uint8(1 << (bit & 7))
-            _insert(table, mask, key)
+            _insert(table, mask, _band_key(b, sketches[i, b]))
 
 
 @kernel
 def meets_noted(sketches, rows, bands, table, sieve, out):  # type: ignore[no-untyped-def]
     """Tell of each of `rows` whether one of its bands was noted."""
-    mask, few = len(table) - 1, np.uint64(8 * len(sieve) - 1)
+    mask, few = len(table) - 1, 8 * len(sieve) - 1
     for i in range(len(rows)):
         out[i] = False
         for b in range(bands):
-            key = _band_key(b, sketches[rows[i], b])
-            bit = np.int64(key >> _B32 & few)
-            if sieve[bit >> 3] >> (bit & 7) & 1 and _holds(table, mask, key):
+            value = sketches[rows[i], b]
+            bit = _sieve_bit(b, value, few)
+            if sieve[bit >> 3] >> (bit & 7) & 1 and _holds(table, mask, _band_key(b, value)):
                 out[i] = True
                 break
 

@@ -1,9 +1,11 @@
-"""Rows with equal keys, by sorting: near-linear however large a group is."""
+"""Rows with equal keys: near-linear however large a group is."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+
+_FEW = 16
 
 
 def first_of_equal(high: NDArray[np.uint64], low: NDArray[np.uint64] | None = None) -> NDArray[np.int64]:
@@ -30,3 +32,33 @@ def first_of_equal(high: NDArray[np.uint64], low: NDArray[np.uint64] | None = No
     first = np.empty(len(high), np.int64)
     first[by_key] = np.repeat(np.minimum.reduceat(by_key, starts), lengths)
     return first
+
+
+def find_keys(known: NDArray[np.uint64], wanted: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """Find 128-bit keys among known ones; few among many cost a glance at each of the many.
+
+    Args:
+        known: (n, 2), all different.
+        wanted: (k, 2).
+
+    Returns:
+        (k,) the row of `known` that holds each key, or -1.
+    """
+    places = np.full(len(wanted), -1, np.int64)
+    near = np.arange(len(known))
+    if len(wanted) * _FEW < len(known):
+        sieve = np.zeros(1 << (64 * len(wanted)).bit_length(), np.bool_)  # one in 64 is set at most
+        mask = np.uint64(len(sieve) - 1)
+        sieve[wanted[:, 0] & mask] = True
+        near = np.flatnonzero(sieve[known[:, 0] & mask])
+    order = near[np.argsort(known[near, 0])]
+    leading = known[order, 0]
+    at, asking = np.searchsorted(leading, wanted[:, 0]), np.arange(len(wanted))
+    while len(asking):  # more than once only where leading halves collide
+        asking = asking[at[asking] < len(leading)]
+        asking = asking[leading[at[asking]] == wanted[asking, 0]]
+        hit = known[order[at[asking]], 1] == wanted[asking, 1]
+        places[asking[hit]] = order[at[asking[hit]]]
+        asking = asking[~hit]
+        at[asking] += 1
+    return places

@@ -30,6 +30,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from curate.columns import as_truth, as_words
 from curate.dedupers import _kernels as kernels
 from curate.errors import SettingError
 
@@ -166,9 +167,9 @@ def _normalised(texts: pa.LargeStringArray) -> tuple[NDArray[np.uint8], NDArray[
     foreign = np.empty(len(texts), np.bool_)
     kernels.mark_unfoldable(data, _frozen(offsets), _folds(), foreign)
     if foreign.any():
-        mask = pa.array(foreign)
+        mask = as_truth(foreign)
         folded = [unicodedata.normalize("NFKC", text).casefold() for text in texts.filter(mask).to_pylist()]
-        texts = pc.replace_with_mask(texts, mask, pa.array(folded, pa.large_string()))
+        texts = pc.replace_with_mask(texts, mask, as_words(folded).cast(pa.large_string()))
     return _bytes(texts), _offsets(texts)
 
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.catalog import samples
+from curate.columns import as_array, as_column, as_words
 from curate.dedupers._runs import first_of_equal
 from curate.errors import SettingError
 from curate.spill import drop
@@ -59,10 +60,13 @@ class Contents:
 
     def keepers(self) -> NDArray[np.int64]:
         """(u,) the row of each content that is kept if the content is: foreign, banned and pinned rows before all others."""
+        rows = np.arange(len(self.content))
+        at = np.empty_like(rows)  # the row of each rank
+        at[self.rank] = rows
         special = np.where(self.foreign, 0, np.where(self.banned, 1, np.where(self.pinned, 2, 3)))
-        order = np.lexsort((self.rank, special, self.content))
-        starts = np.searchsorted(self.content[order], np.arange(len(self.first_row)))
-        return order[starts]
+        best = np.full(len(self.first_row), 4 * len(rows))
+        np.minimum.at(best, self.content, special * len(rows) + self.rank)
+        return at[best % max(len(rows), 1)]
 
     def settled(self) -> NDArray[np.bool_]:
         """(u,) whether the content is kept, or stands for what resembles it, whatever it resembles itself."""
@@ -89,7 +93,7 @@ def distinct_contents(own: pa.Table, other: pa.Table | None, keep: str) -> Conte
         tables.append(other.filter(pc.fill_null(pc.not_equal(other["action"], "drop"), True)))
     columns = _Columns(tables)
     keys = columns.hashes(KEY_BYTES)
-    content, first_row = _numbered(keys)
+    content, first_row = number_keys(keys)
     foreign = columns.foreign
     dropped, by_user = columns.where("action", "drop"), columns.where("reason", "user")
     return Contents(
@@ -113,36 +117,42 @@ class _Columns:
     def __init__(self, tables: list[pa.Table]) -> None:
         self._tables = tables
         foreign = np.repeat(np.arange(len(tables)) > 0, [table.num_rows for table in tables])
-        ids = np.concatenate([table["sample_id"].to_numpy() for table in tables])
+        ids = np.concatenate([as_array(table["sample_id"]) for table in tables])
         self._order = np.argsort(ids, kind="stable") if len(tables) > 1 else np.arange(len(ids))
         self.foreign: NDArray[np.bool_] = foreign[self._order]
 
     def numbers(self, name: str) -> NDArray[np.int64]:
         """(n,) a column of whole numbers."""
-        return np.concatenate([table[name].to_numpy() for table in self._tables])[self._order]
+        return np.concatenate([as_array(table[name]) for table in self._tables])[self._order]
 
     def where(self, name: str, value: str) -> NDArray[np.bool_]:
         """(n,) whether a column of words holds this one."""
-        equal = [pc.fill_null(pc.equal(table[name], value), False).to_numpy() for table in self._tables]
+        equal = [as_array(pc.fill_null(pc.equal(table[name], value), False)) for table in self._tables]
         return np.concatenate(equal)[self._order]
 
     def hashes(self, width: int) -> NDArray[np.uint8]:
-        """(n, width) the last bytes of each SHA-256, which is written in 64 hexadecimal digits."""
-        out = np.empty((len(self._order), width), np.uint8)
-        done = 0
-        for chunk in (chunk for table in self._tables for chunk in table["content_hash"].chunks):
-            for start in range(0, len(chunk), READ_ROWS):
-                piece = chunk.slice(start, READ_ROWS).cast(pa.large_string())
-                at = np.frombuffer(piece.buffers()[1], np.int64)[piece.offset : piece.offset + len(piece) + 1]
-                assert at[-1] - at[0] == 64 * len(piece)
-                digits = np.frombuffer(piece.buffers()[2], np.uint8)[at[0] : at[-1]].reshape(-1, 64)[:, -2 * width :]
-                values = digits - np.where(digits > ord("9"), np.uint8(ord("a") - 10), np.uint8(ord("0")))
-                out[done : done + len(piece)] = values[:, ::2] * 16 + values[:, 1::2]
-                done += len(piece)
+        """(n, width) the last bytes of each SHA-256."""
+        out = np.concatenate([hash_bytes(table["content_hash"], width) for table in self._tables])
         return out if len(self._tables) == 1 else out[self._order]
 
 
-def _numbered(keys: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def hash_bytes(column: pa.ChunkedArray, width: int) -> NDArray[np.uint8]:
+    """(n, width) the last bytes of each SHA-256 in a column, where it is written in 64 hexadecimal digits."""
+    out = np.empty((len(column), width), np.uint8)
+    done = 0
+    for chunk in column.chunks:
+        for start in range(0, len(chunk), READ_ROWS):
+            piece = chunk.slice(start, READ_ROWS).cast(pa.large_string())
+            at = np.frombuffer(piece.buffers()[1], np.int64)[piece.offset : piece.offset + len(piece) + 1]
+            assert at[-1] - at[0] == 64 * len(piece)
+            digits = np.frombuffer(piece.buffers()[2], np.uint8)[at[0] : at[-1]].reshape(-1, 64)[:, -2 * width :]
+            values = digits - np.where(digits > ord("9"), np.uint8(ord("a") - 10), np.uint8(ord("0")))
+            out[done : done + len(piece)] = values[:, ::2] * 16 + values[:, 1::2]
+            done += len(piece)
+    return out
+
+
+def number_keys(keys: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Number equal keys (n, 16) in the order in which they appear: (n,) the number of each, (u,) where each appears first."""
     halves = keys.view(np.uint64)
     first = first_of_equal(halves[:, 1].copy(), halves[:, 0].copy())
@@ -209,24 +219,24 @@ class ContentTexts:
     def take(self, rows: NDArray[np.int64]) -> pa.LargeStringArray:
         """The texts of these contents, in this order; rows may repeat."""
         if not len(rows):
-            return pa.array([], pa.large_string())
+            return as_words([]).cast(pa.large_string())
         self._taken += len(rows)
         if self._chunks is None and self._taken * TAKEN_BEFORE_WHOLE <= len(self._ids):
             wanted, back = np.unique(rows, return_inverse=True)
-            return pa.concat_arrays(list(self._stream(wanted))).take(pa.array(back))
+            return pa.concat_arrays(list(self._stream(wanted))).take(as_column(back))
         chunks = self.whole()
         if len(chunks) == 1 and self._map is None:
-            return chunks[0].take(pa.array(rows))
+            return chunks[0].take(as_column(rows))
         order = np.argsort(rows, kind="stable")
         chunk_of = np.searchsorted(self._starts, rows[order], side="right") - 1
         pieces = []
         for number in np.unique(chunk_of):
             inside = rows[order][chunk_of == number] - self._starts[number]
-            pieces.append(chunks[number].take(pa.array(inside)))
+            pieces.append(chunks[number].take(as_column(inside)))
             self._touched(chunks[number].nbytes)
         back = np.empty(len(rows), dtype=np.int64)
         back[order] = np.arange(len(rows))
-        return pa.concat_arrays(pieces).take(pa.array(back))
+        return pa.concat_arrays(pieces).take(as_column(back))
 
     def close(self) -> None:
         """Remove the file, if there is one."""
@@ -244,7 +254,7 @@ class ContentTexts:
         """Read the texts of contents that rise; in slices of ids, because the catalog sorts what it is asked for."""
         for start in range(0, len(rows), READ_ROWS):
             ids = self._ids[rows[start : start + READ_ROWS]]
-            for batch in samples.texts(self._workspace.catalog, pa.table({"sample_id": ids})):
+            for batch in samples.texts(self._workspace.catalog, pa.table({"sample_id": as_column(ids)})):
                 yield batch["text"].cast(pa.large_string())
 
     def _read_all(self) -> list[pa.LargeStringArray]:

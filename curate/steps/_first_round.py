@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from curate.steps._contents import Contents
 
+_TIE_BYTES = 25
 MOST_FILES = 16
 """Judgements under so many different methods, settings and datasets stay; those made longest ago go."""
 
@@ -64,24 +65,28 @@ class Ties:
         return self.keeper, self.similarity, self.method
 
     def to_bytes(self) -> bytes:
-        """All arrays, one after the other."""
-        return b"".join(array.tobytes() for array in self._arrays())
+        """Those that are dropped, all arrays one after the other: 25 bytes each."""
+        tied = np.flatnonzero(self.keeper >= 0)
+        return tied.tobytes() + b"".join(array[tied].tobytes() for array in self._arrays())
 
     @classmethod
-    def from_bytes(cls, data: bytes, count: int) -> Ties:
+    def from_bytes(cls, data: memoryview, count: int) -> Ties:
         """What `to_bytes` gave, for `count` contents.
 
         Raises:
-            ValueError: it is of another length.
+            ValueError: it is of another length, or names others.
         """
-        if len(data) != 17 * count:
-            raise ValueError(f"{len(data)} bytes are not the ties of {count} contents")
-        wide, narrow = 8 * count, 16 * count
-        return cls(
-            np.frombuffer(data[:wide], np.int64).copy(),
-            np.frombuffer(data[wide:narrow], np.float64).copy(),
-            np.frombuffer(data[narrow:], np.int8).copy(),
-        )
+        if len(data) % _TIE_BYTES:
+            raise ValueError(f"{len(data)} bytes are no ties")
+        size = len(data) // _TIE_BYTES
+        tied, keeper = np.frombuffer(data, np.int64, size), np.frombuffer(data, np.int64, size, 8 * size)
+        if size and not (min(tied.min(), keeper.min()) >= 0 and max(tied.max(), keeper.max()) < count):
+            raise ValueError(f"they name others than {count} contents")
+        ties = cls.none(count)
+        ties.keeper[tied] = keeper
+        ties.similarity[tied] = np.frombuffer(data, np.float64, size, 16 * size)
+        ties.method[tied] = np.frombuffer(data, np.int8, size, 24 * size)
+        return ties
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +128,9 @@ class Memory:
             told = json.loads(head)
             if told["sha256"] != hashlib.sha256(data).hexdigest():
                 return None
-            rows, known, half = int(told["rows"]), int(told["contents"]), len(data) // 2
-            first, final = Ties.from_bytes(data[:half], known), Ties.from_bytes(data[half:], known)
+            rows, known, cut = int(told["rows"]), int(told["contents"]), int(told["first_bytes"])
+            both = memoryview(data)
+            first, final = Ties.from_bytes(both[:cut], known), Ties.from_bytes(both[cut:], known)
             notes, rows_digest = tuple(map(str, told["notes"])), str(told["rows_digest"])
         except (OSError, ValueError, KeyError, TypeError):
             return None  # a cache: whatever is wrong with it, all is judged anew
@@ -138,12 +144,14 @@ class Memory:
         """Keep a judgement for the next run, if this process may."""
         if not self._writable:
             return
-        data = first.to_bytes() + final.to_bytes()
+        head = first.to_bytes()
+        data = head + final.to_bytes()
         rows = len(contents.content)
         told = {
             "rows": rows,
             "rows_digest": _digest(contents, rows),
             "contents": len(contents.first_row),
+            "first_bytes": len(head),
             "notes": list(notes),
             "sha256": hashlib.sha256(data).hexdigest(),
         }

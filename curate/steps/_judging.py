@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from curate.columns import as_array, as_column, as_words
 from curate.spill import give_back
 from curate.steps._contents import Contents
 from curate.steps._first_round import Judged, Memory, Ties
@@ -293,18 +294,18 @@ def _as_judgement(contents: Contents, methods: Sequence[Method], near: Sequence[
     keeper = np.where(equal, keeper_row[content[rows]], keeper_row[np.maximum(ties.keeper[content[rows]], 0)])
     by_equality = next((m for m in methods if m.deduper.consumes == "hash"), methods[0])
     known = [*near, by_equality]
-    chosen = pa.array(np.where(equal, len(near), ties.method[content[rows]]), pa.int32())  # places in `known`
-    reason = pa.array(np.where(is_copy[rows], len(near), chosen), pa.int32())
-    names = pa.array([m.name for m in known], pa.string())
+    chosen = as_column(np.where(equal, len(near), ties.method[content[rows]]).astype(np.int32))  # places in `known`
+    reason = as_column(np.where(is_copy[rows], len(near), as_array(chosen)))
+    names = as_words([m.name for m in known])
     drops = pa.table(
         {
-            "sample_id": contents.sample_id[rows],
-            "keeper_id": contents.sample_id[keeper],
+            "sample_id": as_column(contents.sample_id[rows]),
+            "keeper_id": as_column(contents.sample_id[keeper]),
             "reason": names.take(reason),
             "method": names.take(chosen),
-            "similarity": np.where(equal, 1.0, ties.similarity[content[rows]]),
-            "threshold": pa.array([m.deduper.threshold for m in known], pa.float64()).take(chosen),
-            "settings": pa.array([json.dumps(m.recorded, sort_keys=True) for m in known], pa.string()).take(chosen),
+            "similarity": as_column(np.where(equal, 1.0, ties.similarity[content[rows]])),
+            "threshold": as_column(np.array([m.deduper.threshold for m in known], np.float64)).take(chosen),
+            "settings": as_words([json.dumps(m.recorded, sort_keys=True) for m in known]).take(chosen),
         }
     )
     own, banned = int((~contents.foreign).sum()), int(contents.banned.sum())

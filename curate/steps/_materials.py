@@ -80,29 +80,35 @@ class Materials:
         cache = SketchCache(self._workspace.folder("indexes", "sketches"), method.name, deduper.settings, writable=writable)
         places = cache.find(keys)
         lacking = np.flatnonzero(places < 0)
-        known = np.flatnonzero(places >= 0)
-        made = self._made(cache, method, lacking, writable=writable) if len(lacking) else None
-        if made is not None and not len(known):
-            return made
-        assert cache.row is not None
-        everything = roomy((len(keys), cache.row[0]), cache.row[1], self._share, self._folder)
-        cache.read(places[known], everything, known, self._share)
-        if made is not None:
-            copy_rows(made, everything, lacking, self._share)
+        if len(lacking) and not writable:
+            return self._beside(cache, places, np.concatenate(list(self._pieces(method, lacking))), lacking)
+        if len(lacking):
+            self._workspace.progress.start(f"{method.name}: reading", total=len(lacking), unit="texts")
+            places[lacking] = cache.add(keys[lacking], self._pieces(method, lacking))
+            self._workspace.progress.finish()
+        known = cache.sketches
+        if (np.diff(places) == 1).all():  # they lie there in this very order
+            return known[places[0] : places[0] + len(places)]
+        everything = roomy((len(keys), known.shape[1]), known.dtype, self._share, self._folder)
+        copy_rows(known, everything, np.arange(len(keys)), self._share, places)
         return everything
 
-    def _made(self, cache: SketchCache, method: Method, rows: NDArray[np.int64], *, writable: bool) -> NDArray[Any]:
-        progress = self._workspace.progress
+    def _beside(
+        self, cache: SketchCache, places: NDArray[np.int64], made: NDArray[Any], lacking: NDArray[np.int64]
+    ) -> NDArray[Any]:
+        """What was kept and what was made now, where nothing may be kept."""
+        if len(lacking) == len(places):
+            return made
+        everything = roomy((len(places), made.shape[1]), made.dtype, self._share, self._folder)
+        known = np.flatnonzero(places >= 0)
+        copy_rows(cache.sketches, everything, known, self._share, places[known])
+        copy_rows(made, everything, lacking, self._share)
+        return everything
 
-        def pieces() -> Iterator[NDArray[Any]]:
-            for texts in self._texts.pieces(rows):
-                yield method.deduper.sketch(texts, threads=self._workspace.threads)
-                progress.advance(len(texts))
-
-        progress.start(f"{method.name}: reading", total=len(rows), unit="texts")
-        made = cache.add(self._contents.keys[rows], pieces()) if writable else np.concatenate(list(pieces()))
-        progress.finish()
-        return made
+    def _pieces(self, method: Method, rows: NDArray[np.int64]) -> Iterator[NDArray[Any]]:
+        for texts in self._texts.pieces(rows):
+            yield method.deduper.sketch(texts, threads=self._workspace.threads)
+            self._workspace.progress.advance(len(texts))
 
     def _load_vectors(self, method: Method) -> NDArray[Any]:
         assert method.slug is not None

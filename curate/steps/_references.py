@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from curate.catalog import Catalog, samples, splits, verdicts
 from curate.catalog.datasets import Dataset
+from curate.columns import as_array
 from curate.errors import SettingError
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ def count_matches(contents: Contents, drops: pa.Table, taking_part: dict[str, ND
 
     A sample that resembles samples of several sets counts where the one is that it is tied to.
     """
-    behind = contents.content[np.searchsorted(contents.sample_id, drops["keeper_id"].to_numpy())]
+    behind = contents.content[np.searchsorted(contents.sample_id, as_array(drops["keeper_id"]))]
     return {
         name: int(np.isin(behind, contents.content[np.searchsorted(contents.sample_id, ids)]).sum())
         for name, ids in taking_part.items()

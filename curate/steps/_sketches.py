@@ -9,29 +9,24 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import secrets
 import shutil
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from curate import __version__
-from curate.spill import SMALL_WRITE_BYTES, TOUCH_BYTES, give_back, in_small_pages, rows_within
-from curate.workspace import write_atomically
+from curate.dedupers._runs import find_keys
+from curate.spill import TOUCH_BYTES, give_back, rows_within
+from curate.steps._growing import GrowingTable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-KEY_BYTES = 16
 MOST_SETTINGS = 4
 """Sketches of so many different methods and settings stay; those used longest ago go."""
 READ_ROWS = 4_096
-MOST_SEGMENTS = 16
-"""Every run with new texts adds a segment; beyond so many they become one."""
-_MANIFEST = "manifest.json"
 
 
 class SketchCache:
@@ -47,8 +42,7 @@ class SketchCache:
     def __init__(self, root: Path, method: str, settings: Mapping[str, Any], *, writable: bool = True) -> None:
         made_by = json.dumps({"method": method, "settings": settings, "code": __version__}, sort_keys=True)
         self._folder = root / f"{method}-{hashlib.sha256(made_by.encode()).hexdigest()[:16]}"
-        self._whole: list[dict[str, Any]] = []
-        self._segments = self._opened()
+        self._table = GrowingTable(self._folder)
         if self._folder.is_dir() and writable:
             os.utime(self._folder)
 
@@ -59,47 +53,28 @@ class SketchCache:
             keys: (u, 16) of the content hash.
 
         Returns:
-            (u,) places, for `read`, or -1.
+            (u,) rows of `sketches`, or -1.
         """
-        wanted = np.ascontiguousarray(keys).view(np.uint64)  # (u, 2)
+        if not len(self._table) or not len(keys):
+            return np.full(len(keys), -1, np.int64)
+        wanted, known = np.ascontiguousarray(keys).view(np.uint64), self._table.read("key").view(np.uint64)
         places = np.full(len(keys), -1, np.int64)
-        start = 0
-        for known, _ in self._segments:
-            order = np.argsort(known[:, 0])
-            leading = known[order, 0]
-            at, asking = np.searchsorted(leading, wanted[:, 0]), np.arange(len(wanted))
-            while len(asking):  # more than once only where leading halves collide
-                asking = asking[at[asking] < len(leading)]
-                asking = asking[leading[at[asking]] == wanted[asking, 0]]
-                hit = known[order[at[asking]], 1] == wanted[asking, 1]
-                places[asking[hit]] = start + order[at[asking[hit]]]
-                asking = asking[~hit]
-                at[asking] += 1
-            start += len(known)
+        start = int(find_keys(known, wanted[:1])[0])
+        together = 0
+        if start >= 0:  # contents mostly lie here in the order in which they are asked for
+            most = min(len(wanted), len(known) - start)
+            differs = np.flatnonzero((known[start : start + most] != wanted[:most]).any(axis=1))
+            together = int(differs[0]) if len(differs) else most
+            places[:together] = np.arange(start, start + together)
+        places[together:] = find_keys(known, wanted[together:])
         return places
 
-    def read(self, places: NDArray[np.int64], out: NDArray[Any], rows: NDArray[np.int64], memory_bytes: int) -> None:
-        """Write the sketches at `places` (k,) to `out[rows]`.
-
-        Args:
-            memory_bytes: when about so much of what lies in files was touched, its pages are given back.
-        """
-        start = 0
-        for known, sketches in self._segments:
-            here = np.flatnonzero((places >= start) & (places < start + len(known)))
-            copy_rows(sketches, out, rows[here], memory_bytes, places[here] - start)
-            start += len(known)
-
     @property
-    def row(self) -> tuple[int, np.dtype[Any]] | None:
-        """The width and type of a sketch; None while there is none."""
-        return self._row(self._segments) if self._segments else None
+    def sketches(self) -> NDArray[Any]:
+        """(n, width) all of them, a memory map; n > 0."""
+        return self._table.columns["sketch"]
 
-    @staticmethod
-    def _row(segments: list[tuple[NDArray[np.uint64], NDArray[Any]]]) -> tuple[int, np.dtype[Any]]:
-        return segments[0][1].shape[1], segments[0][1].dtype
-
-    def add(self, keys: NDArray[np.uint8], pieces: Iterable[NDArray[Any]]) -> NDArray[Any]:
+    def add(self, keys: NDArray[np.uint8], pieces: Iterable[NDArray[Any]]) -> NDArray[np.int64]:
         """Keep new sketches.
 
         Args:
@@ -107,69 +82,20 @@ class SketchCache:
             pieces: their sketches, in the same order, in runs of any length.
 
         Returns:
-            (n, width), a memory map.
+            (n,) their rows of `sketches`.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         _forget_oldest(self._folder)
-        self._clear()
-        if len(self._segments) >= MOST_SEGMENTS:
-            self._merge()
-        added = self._written(keys.view(np.uint64), pieces)
-        self._segments.append(added)
-        return added[1]
+        before = len(self._table)
 
-    def _merge(self) -> None:
-        keys = np.concatenate([known for known, _ in self._segments])
-        pieces = [sketches for _, sketches in self._segments]
-        self._whole, self._segments = [], []
-        self._segments = [self._written(keys, pieces)]
-        self._clear()
+        def rows() -> Iterator[dict[str, NDArray[Any]]]:
+            done = 0
+            for piece in pieces:
+                yield {"key": keys[done : done + len(piece)], "sketch": piece}
+                done += len(piece)
 
-    def _written(self, keys: NDArray[np.uint64], pieces: Iterable[NDArray[Any]]) -> tuple[NDArray[np.uint64], NDArray[Any]]:
-        """Write a segment, then the manifest that names it: a crash leaves the old state or the new one."""
-        temporary = self._folder / f"new-{secrets.token_hex(4)}.tmp"
-        try:
-            with temporary.open("xb", buffering=0) as file:
-                digest, width, kind = _write(file, keys, pieces)
-            name = f"{digest[:32]}.sketches"
-            temporary.replace(self._folder / name)
-        finally:
-            temporary.unlink(missing_ok=True)
-        entry = {"file": name, "rows": len(keys), "width": width, "type": kind, "sha256": digest}
-        self._whole.append(entry)
-        write_atomically(self._folder / _MANIFEST, json.dumps(self._whole, indent=1).encode())
-        return _mapped(self._folder / name, entry)
-
-    def _manifest(self) -> list[dict[str, Any]]:
-        try:
-            found = json.loads((self._folder / _MANIFEST).read_text(encoding="utf-8"))
-            return [{**file, "file": Path(file["file"]).name} for file in found]
-        except (OSError, ValueError, KeyError, TypeError):
-            return []
-
-    def _opened(self) -> list[tuple[NDArray[np.uint64], NDArray[Any]]]:
-        """Map every segment that is whole."""
-        self._whole = []
-        segments: list[tuple[NDArray[np.uint64], NDArray[Any]]] = []
-        for entry in self._manifest():
-            with suppress(OSError, ValueError, KeyError, TypeError):
-                path = self._folder / entry["file"]
-                with path.open("rb") as file:
-                    if hashlib.file_digest(file, "sha256").hexdigest() != entry["sha256"]:
-                        continue
-                segment = _mapped(path, entry)
-                if not segments or (segment[1].shape[1], segment[1].dtype) == self._row(segments):
-                    segments.append(segment)
-                    self._whole.append(entry)
-        return segments
-
-    def _clear(self) -> None:
-        """Remove what the manifest does not name, and from the manifest what is not whole."""
-        if self._whole != self._manifest():
-            write_atomically(self._folder / _MANIFEST, json.dumps(self._whole, indent=1).encode())
-        for file in self._folder.iterdir():
-            if file.name not in {_MANIFEST, *(entry["file"] for entry in self._whole)}:
-                file.unlink(missing_ok=True)
+        self._table.extend(rows())
+        return np.arange(before, len(self._table))
 
 
 def copy_rows(
@@ -185,36 +111,6 @@ def copy_rows(
             give_back(source)
             give_back(out)
             touched = 0
-
-
-def _write(file: BinaryIO, keys: NDArray[np.uint64], pieces: Iterable[NDArray[Any]]) -> tuple[str, int, str]:
-    """Write keys, then sketches; returns the SHA-256 of it all, and a sketch's width and type."""
-    digest = hashlib.sha256()
-    width, kind = 0, "|u1"
-    head = np.ascontiguousarray(keys)
-    _put(file, head)
-    digest.update(head.data)
-    for piece in pieces:
-        whole = np.ascontiguousarray(piece)
-        width, kind = whole.shape[1], whole.dtype.str
-        _put(file, whole)
-        digest.update(whole.data)
-    file.flush()
-    os.fsync(file.fileno())
-    return digest.hexdigest(), width, kind
-
-
-def _put(file: BinaryIO, array: NDArray[Any]) -> None:
-    """Write an array in small pieces to a file without a buffer, which may take less than it is given."""
-    left = array.reshape(-1).view(np.uint8).data
-    while len(left):
-        left = left[file.write(left[:SMALL_WRITE_BYTES]) :]
-
-
-def _mapped(path: Path, entry: Mapping[str, Any]) -> tuple[NDArray[np.uint64], NDArray[Any]]:
-    rows, width = int(entry["rows"]), int(entry["width"])
-    keys = np.fromfile(path, np.uint64, rows * 2).reshape(rows, 2)
-    return keys, in_small_pages(np.memmap(path, np.dtype(entry["type"]), "r", rows * KEY_BYTES, (rows, width)))
 
 
 def _forget_oldest(used: Path) -> None:

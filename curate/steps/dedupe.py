@@ -11,12 +11,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from curate.catalog import datasets, samples, vectors, verdicts
+from curate.columns import as_array, as_truth
 from curate.errors import InputError, NeedsConfirmation
-from curate.steps._contents import distinct_contents
+from curate.steps._contents import Contents, distinct_contents
 from curate.steps._first_round import Memory
 from curate.steps._judging import Judgement, judge_contents
+from curate.steps._known_contents import known_contents
 from curate.steps._methods import Method, check_all_used, choose_methods
 from curate.steps._references import Reference, check_comparable, count_matches, find_references, gather, listed
 from curate.steps.embed import embed
@@ -186,14 +189,20 @@ class _Job:
         return {modality: self._judge(modality, chosen) for modality, chosen in self.plan.items()}
 
     def _judge(self, modality: str, chosen: Sequence[Method]) -> Judgement:
-        rows = gather(self.workspace.catalog, self.home, self.references, modality, keep=self.keep)
-        contents = distinct_contents(rows.own, rows.other, self.keep)
-        rows = replace(rows, own=rows.own.schema.empty_table(), other=None)  # some 100 bytes a sample
+        contents, taking_part, said = self._contents(modality)
         judged = judge_contents(
             self.workspace, contents, chosen, modality, memory=self._memory(modality, chosen), memory_bytes=self.memory_bytes
         )
-        notes = (*judged.notes, *rows.notes(int(contents.pinned.sum())))
-        return replace(judged, matched=count_matches(contents, judged.drops, rows.taking_part), notes=notes)
+        matched = count_matches(contents, judged.drops, taking_part)
+        return replace(judged, matched=matched, notes=(*judged.notes, *said))
+
+    def _contents(self, modality: str) -> tuple[Contents, dict[str, NDArray[np.int64]], list[str]]:
+        """What is judged, the ids of each set that it is compared with, and what is to be said of these."""
+        if not self.references and self.keep == "first":
+            return known_contents(self.workspace, self.home.dataset_id, modality), {}, []
+        rows = gather(self.workspace.catalog, self.home, self.references, modality, keep=self.keep)
+        contents = distinct_contents(rows.own, rows.other, self.keep)
+        return contents, rows.taking_part, rows.notes(int(contents.pinned.sum()))
 
     def _memory(self, modality: str, chosen: Sequence[Method]) -> Memory:
         """Where the judgement of the same samples by the same rules is kept."""
@@ -272,7 +281,7 @@ def _counts(judged: Mapping[str, Judgement]) -> dict[str, Any]:
     by_method = Counter(drops["reason"].to_pylist())
     if banned:
         by_method[verdicts.USER] = banned
-    _, sizes = np.unique(drops["keeper_id"].to_numpy(), return_counts=True)
+    _, sizes = np.unique(as_array(drops["keeper_id"]), return_counts=True)
     return {
         "samples": total,
         "kept": total - banned - drops.num_rows,
@@ -288,10 +297,10 @@ def _counts(judged: Mapping[str, Judgement]) -> dict[str, Any]:
 def _stop_if_alarming(workspace: Workspace, judged: Mapping[str, Judgement]) -> None:
     total = sum(j.own for j in judged.values())
     drops = pa.concat_tables([j.drops for j in judged.values()])
-    near = drops.filter(pc.less(drops["similarity"], 1.0))
+    near = drops.filter(as_truth(as_array(drops["similarity"]) < 1))
     if total < ALARM_MIN_SAMPLES or not near.num_rows:
         return
-    keepers, sizes = np.unique(near["keeper_id"].to_numpy(), return_counts=True)
+    keepers, sizes = np.unique(as_array(near["keeper_id"]), return_counts=True)
     if drops.num_rows > ALARM_DROPPED * total:
         what = f"{drops.num_rows:,} of {total:,} samples would be dropped"
     elif sizes.max() > ALARM_GROUP * total:

@@ -229,8 +229,8 @@ def test_neither_threads_nor_memory_nor_caches_move_a_verdict(workspace, keep):
     for threads, memory in ((1, "2GB"), (2, "1kB"), (3, "20kB")):
         limits = workspace.settings.limits.model_copy(update={"threads": threads})
         workspace.settings = workspace.settings.model_copy(update={"limits": limits})
-        for cache in ("judged", "sketches"):
-            shutil.rmtree(workspace.root / "indexes" / cache)
+        for cache in ("judged", "sketches", "contents"):
+            shutil.rmtree(workspace.root / "indexes" / cache, ignore_errors=True)  # "longest" reads all contents anyway
         done = dedupe(workspace, "d", **options, memory=memory)
         assert any("on top" in note for note in done.notes) == (memory != "2GB")
         assert (decided(workspace), written(workspace)) == (before, counts)
@@ -269,14 +269,16 @@ def test_damaged_sketches_are_made_anew(workspace, harm):
     first = dedupe(workspace, "d", methods=TEXT_METHODS)
     before = decided(workspace)
     (manifest,) = (workspace.root / "indexes" / "sketches").glob("*/manifest.json")
-    (segment,) = manifest.parent.glob("*.sketches")
+    segment = manifest.parent / "sketch"
     whole = segment.read_bytes()
     if harm == "gone":
         segment.unlink()
     elif harm == "no manifest":
         manifest.unlink()
     elif harm == "another manifest":
-        manifest.write_text(json.dumps([{"file": "../../curate.toml", "rows": 1, "sha256": "0"}, 3]))
+        name = "../../../curate.toml"
+        span = {"rows": 1, "sha256": {name: "0"}, "note": {}}
+        manifest.write_text(json.dumps({"columns": {name: [1, "|u1"]}, "spans": [span], "stamps": {name: [1, 1]}}))
     else:
         segment.write_bytes(whole[:-8] if harm == "cut" else whole[:9] + bytes([whole[9] ^ 1]) + whole[10:])
     for file in (workspace.root / "indexes" / "judged").iterdir():

@@ -1,11 +1,12 @@
 """What does `curate dedupe` cost after an ingest of one percent more, beside the first time?
 
     python tests/benchmarks/dedupe/bench_again.py [--rows 100000 1000000] [--words 60] [--texts FILE.jsonl] [--folder DIR]
+        [--methods exact minhash]
 
 One JSON object a size. Texts are drawn from 20,000 words; each tenth is the one before it with a word changed, so that some
 of the new ones repeat old ones. With --texts those of a file are taken instead, in a random order. Each command is a process
 of its own: CPU seconds of all its threads, start and imports included, and the same beyond what a dedupe of 99 texts takes,
-which is start and imports alone.
+which is start and imports alone. `--methods` without a name is the bare command, which embeds too.
 """
 
 from __future__ import annotations
@@ -25,7 +26,6 @@ import numpy as np
 CURATE = [sys.executable, "-m", "curate"]
 LEAST_S = 1.0
 """A first dedupe that takes no more than this beyond start says nothing about a share of it."""
-METHODS = ["--method", "exact", "--method", "minhash", "--yes", "--json"]
 
 
 def drawn_texts(rows: int, words: int) -> list[str]:
@@ -64,16 +64,17 @@ def run(folder: Path, *command: str) -> tuple[float, dict[str, Any]]:
     return seconds, json.loads(done.stdout) if "--json" in command else {}
 
 
-def measure(folder: Path, texts: list[str]) -> dict[str, float]:
+def measure(folder: Path, texts: list[str], methods: list[str]) -> dict[str, float]:
     """One workspace: CPU seconds of the first dedupe, of one after 1 % more and of one after nothing more; what was dropped."""
     folder.mkdir()
     ws, cut = folder / "ws", len(texts) - len(texts) // 100
+    dedupe = ["dedupe", "d", *(word for name in methods for word in ("--method", name)), "--yes", "--json"]
     subprocess.run([*CURATE, "init", str(ws)], check=True, capture_output=True)
     run(ws, "ingest", write(folder / "first.jsonl", texts[:cut]), "--dataset", "d", "--text", "text")
-    first, _ = run(ws, "dedupe", "d", *METHODS)
+    first, _ = run(ws, *dedupe)
     run(ws, "ingest", write(folder / "more.jsonl", texts[cut:]), "--dataset", "d", "--text", "text")
-    again, report = run(ws, "dedupe", "d", *METHODS)
-    idle, _ = run(ws, "dedupe", "d", *METHODS)
+    again, report = run(ws, *dedupe)
+    idle, _ = run(ws, *dedupe)
     return {
         "first": first,
         "again": again,
@@ -89,18 +90,20 @@ def main() -> None:
     parser.add_argument("--words", type=int, default=60)
     parser.add_argument("--texts", type=Path)
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--methods", nargs="*", default=["exact", "minhash"])
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=given.folder) as scratch:
         few = drawn_texts(100, given.words)
-        measure(Path(scratch) / "tiny", few)  # compiles, where nothing was compiled
-        start = measure(Path(scratch) / "start", few)["first"]
+        measure(Path(scratch) / "tiny", few, given.methods)  # compiles, where nothing was compiled
+        start = measure(Path(scratch) / "start", few, given.methods)["first"]
         sets = [real_texts(given.texts)] if given.texts else (drawn_texts(rows, given.words) for rows in given.rows)
         for texts in sets:
-            found = measure(Path(scratch) / str(len(texts)), texts)
+            found = measure(Path(scratch) / str(len(texts)), texts, given.methods)
             beyond = found["first"] - start
             characters = sum(map(len, texts)) / len(texts)
             case = {
                 "case": f"{len(texts):,} texts of {characters:.0f} characters, the last 1 % later",
+                "methods": given.methods or "the command's own",
                 "first_cpu_s": round(found["first"], 2),
                 "one_percent_more_cpu_s": round(found["again"], 2),
                 "nothing_new_cpu_s": round(found["nothing_new"], 2),
