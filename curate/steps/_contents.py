@@ -61,6 +61,8 @@ class Contents:
     def keepers(self) -> NDArray[np.int64]:
         """(u,) the row of each content that is kept if the content is: foreign, banned and pinned rows before all others."""
         rows = np.arange(len(self.content))
+        if (self.rank == rows).all() and not (self.foreign | self.banned | self.pinned).any():
+            return self.first_row
         at = np.empty_like(rows)  # the row of each rank
         at[self.rank] = rows
         special = np.where(self.foreign, 0, np.where(self.banned, 1, np.where(self.pinned, 2, 3)))

@@ -284,11 +284,12 @@ def _as_judgement(contents: Contents, methods: Sequence[Method], near: Sequence[
     keeper_row = contents.keepers()
     judged = ~contents.foreign & ~contents.pinned & ~contents.banned
     content = contents.content
-    dropped_near = judged & (ties.keeper[content] >= 0)
+    tied = (ties.keeper >= 0)[content]
+    dropped_near = judged & tied
     is_keeper = np.zeros(len(content), dtype=bool)
     is_keeper[keeper_row] = True
     is_copy = judged & ~is_keeper  # another sample of the same content comes before it
-    dropped_equal = is_copy & (ties.keeper[content] < 0)
+    dropped_equal = is_copy & ~tied
     rows = np.flatnonzero(dropped_near | dropped_equal)
     equal = dropped_equal[rows]
     keeper = np.where(equal, keeper_row[content[rows]], keeper_row[np.maximum(ties.keeper[content[rows]], 0)])
