@@ -39,7 +39,7 @@ class Budget:
 
     def window(self, *, spilled: bool) -> int:
         """Rows to compare at a time: where arrays were spilled, each touches about a page a band."""
-        return max(self._memory_bytes // 8 // TOUCH_BYTES // (self._bands + 8), 64) if spilled else 2**16
+        return max(self._memory_bytes // 8 // TOUCH_BYTES // (self._bands + 8), 16) if spilled else 2**16
 
     def notes(self) -> list[str]:
         """A sentence where the limit cannot be kept."""

@@ -18,9 +18,11 @@ from hypothesis import strategies as st
 
 from curate.dedupers import MarkOptions, Marks
 from curate.dedupers import _shingles as shingle_rule
+from curate.dedupers._minhash_buckets import Budget
 from curate.dedupers.minhash import MinHashDeduper, choose_bands, expected_recall
 from curate.errors import SettingError
 from curate.records import SILENT
+from curate.spill import TOUCH_BYTES
 
 UNSPACED = (
     *("HIRAGANA", "KATAKANA", "COMBINING KATAKANA", "HALFWIDTH KATAKANA", "CJK", "BOPOMOFO", "THAI", "LAO"),
@@ -439,3 +441,10 @@ def test_it_runs_where_no_cache_folder_can_be_written(tmp_path: Path) -> None:
             subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
         )
     assert outcomes[0].stdout == outcomes[1].stdout != ""
+
+
+@pytest.mark.parametrize("bands", [1, 30, 256])
+@pytest.mark.parametrize("memory_bytes", [2**30, 2**33])
+def test_what_a_window_touches_in_files_is_within_the_memory(bands, memory_bytes):
+    window = Budget(memory_bytes, 10**6, bands).window(spilled=True)
+    assert 0 < window * bands * TOUCH_BYTES <= memory_bytes // 2
