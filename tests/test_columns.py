@@ -42,7 +42,7 @@ def test_truth_values_go_to_arrow_and_come_back(values, start):
 def test_words_go_to_arrow(values):
     column = as_words(values)
     column.validate(full=True)
-    assert column.equals(pa.array(values, pa.string()))
+    assert column.equals(pa.array(values, pa.large_string()))
 
 
 def test_nulls_are_refused():

@@ -169,7 +169,7 @@ def _normalised(texts: pa.LargeStringArray) -> tuple[NDArray[np.uint8], NDArray[
     if foreign.any():
         mask = as_truth(foreign)
         folded = [unicodedata.normalize("NFKC", text).casefold() for text in texts.filter(mask).to_pylist()]
-        texts = pc.replace_with_mask(texts, mask, as_words(folded).cast(pa.large_string()))
+        texts = pc.replace_with_mask(texts, mask, as_words(folded))
     return _bytes(texts), _offsets(texts)
 
 

@@ -221,7 +221,7 @@ class ContentTexts:
     def take(self, rows: NDArray[np.int64]) -> pa.LargeStringArray:
         """The texts of these contents, in this order; rows may repeat."""
         if not len(rows):
-            return as_words([]).cast(pa.large_string())
+            return as_words([])
         self._taken += len(rows)
         if self._chunks is None and self._taken * TAKEN_BEFORE_WHOLE <= len(self._ids):
             wanted, back = np.unique(rows, return_inverse=True)

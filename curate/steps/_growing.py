@@ -61,13 +61,16 @@ class _Manifest:
             return cls()
 
     def to_bytes(self) -> bytes:
+        """What `read` takes."""
         return json.dumps({"columns": self.columns, "spans": self.spans, "stamps": self.stamps}, indent=1).encode()
 
     @property
     def rows(self) -> int:
+        """How many there are in all spans."""
         return sum(span["rows"] for span in self.spans)
 
     def row_bytes(self, column: str) -> int:
+        """What a row of a column takes."""
         width, kind = self.columns[column]
         return width * np.dtype(kind).itemsize
 
@@ -187,6 +190,7 @@ class _Writer:
         self._rows = 0
 
     def write(self, piece: Mapping[str, NDArray[Any]]) -> None:
+        """Add some rows to the span."""
         whole = {name: np.ascontiguousarray(array) for name, array in piece.items()}
         columns = {name: (array.shape[1], array.dtype.str) for name, array in whole.items()}
         if columns != (self._columns or self._known.columns or columns):
@@ -210,6 +214,7 @@ class _Writer:
             self._files[name], self._digests[name] = file, hashlib.sha256()
 
     def finish(self, note: Mapping[str, Any]) -> _Added:
+        """Have the rows on the disk, and tell what they are."""
         if not self._rows:
             raise ValueError("no row is added")
         for file in self._files.values():

@@ -83,9 +83,7 @@ class Materials:
         if len(lacking) and not writable:
             return self._beside(cache, places, np.concatenate(list(self._pieces(method, lacking))), lacking)
         if len(lacking):
-            self._workspace.progress.start(f"{method.name}: reading", total=len(lacking), unit="texts")
             places[lacking] = cache.add(keys[lacking], self._pieces(method, lacking))
-            self._workspace.progress.finish()
         known = cache.sketches
         if (np.diff(places) == 1).all():  # they lie there in this very order
             return known[places[0] : places[0] + len(places)]
@@ -106,9 +104,13 @@ class Materials:
         return everything
 
     def _pieces(self, method: Method, rows: NDArray[np.int64]) -> Iterator[NDArray[Any]]:
+        """The sketches of these contents, made now."""
+        progress = self._workspace.progress
+        progress.start(f"{method.name}: reading", total=len(rows), unit="texts")
         for texts in self._texts.pieces(rows):
             yield method.deduper.sketch(texts, threads=self._workspace.threads)
-            self._workspace.progress.advance(len(texts))
+            progress.advance(len(texts))
+        progress.finish()
 
     def _load_vectors(self, method: Method) -> NDArray[Any]:
         assert method.slug is not None

@@ -95,7 +95,7 @@ def find_references(catalog: Catalog, home: Dataset, against: Sequence[str], pro
         if what.split is not None:
             table = splits.members(catalog, what.split)
             chosen = table.filter(pc.equal(table["part"], what.part)) if what.part else table
-            members = np.sort(chosen["sample_id"].to_numpy())
+            members = np.sort(as_array(chosen["sample_id"]))
         found.setdefault(name, Reference(name, kind, what.dataset, members))
     return tuple(found.values())
 
@@ -136,7 +136,7 @@ def gather(catalog: Catalog, home: Dataset, references: Sequence[Reference], mod
     mine = np.empty(0, np.int64)
     for reference in references:
         rows, left_out = _rows(catalog, reference, modality, lengths=lengths)
-        taking_part[reference.name] = rows["sample_id"].to_numpy()
+        taking_part[reference.name] = as_array(rows["sample_id"])
         if left_out:
             idle[reference.name] = left_out
         if reference.dataset.dataset_id == home.dataset_id:

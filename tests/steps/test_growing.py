@@ -47,8 +47,7 @@ def test_what_was_added_is_found_by_the_next(tmp_path, monkeypatch, most):
             assert again.note == {"number": number}
 
 
-@pytest.mark.parametrize("touched", [False, True])
-def test_damage_ends_the_table_before_it_and_what_is_added_next_heals_it(tmp_path, touched):
+def test_damage_ends_the_table_before_it_and_what_is_added_next_heals_it(tmp_path):
     for column in ("id", "data"):
         folder = tmp_path / column
         grown(folder, 4, 7, 9)
@@ -56,8 +55,6 @@ def test_damage_ends_the_table_before_it_and_what_is_added_next_heals_it(tmp_pat
         whole = bytearray(file.read_bytes())
         whole[len(whole) * 5 // 9] ^= 4  # in the second span
         file.write_bytes(bytes(whole))
-        if touched:
-            os.utime(file, ns=(1, 1))
         table = GrowingTable(folder)
         assert_holds(table, 4)
         table.extend([rows(4, 9)])

@@ -61,6 +61,20 @@ def test_new_samples_and_a_users_words_are_added_to_what_was_known(root):
         assert_as_anew(workspace)
 
 
+def test_damage_is_read_anew(root):
+    with open_workspace(root) as workspace:
+        for name, texts in (("a", ["one", "two"]), ("b", ["three", "one"]), ("c", ["four", "three"])):
+            add(workspace, name, texts)
+            assert_as_anew(workspace)
+        for column, place in (("key", 3 * 16), ("content", 4 * 8), ("sample_id", 0)):
+            file = root / "indexes" / "contents" / "1-text" / column
+            held = bytearray(file.read_bytes())
+            held[place] ^= 1
+            file.write_bytes(bytes(held))
+            assert_as_anew(workspace)
+            assert bytes(held) != file.read_bytes()  # healed
+
+
 def test_a_reader_without_what_is_known_reads_all(root):
     with open_workspace(root) as workspace:
         add(workspace, "a", ["one", "two", "one"])
