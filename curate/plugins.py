@@ -1,6 +1,6 @@
 """Finds plug-ins: one file adds one.
 
-A plug-in of a family is a module `curate/<family>/<name>.py` whose file name has no leading underscore and which
+A plug-in of a family is a module `curate/<family>/<name>.py` (what several plug-ins share lies in a subpackage) which
 defines `PLUGIN`, the class that keeps the family's contract (`curate/<family>/__init__.py` states it). The file name, with
 hyphens for underscores, is the plug-in's name. A package outside registers the same class under the entry point
 group `curate.<family>`; a name that is taken already is an error, not an override.
@@ -23,7 +23,9 @@ FAMILIES = ("readers", "writers", "embedders", "dedupers", "indexes", "generator
 def names(family: str) -> tuple[str, ...]:
     """Name every plug-in of a family, sorted, without importing any of them."""
     package = importlib.import_module(f"curate.{family}")
-    own = {m.name.replace("_", "-") for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_")}
+    own = {
+        m.name.replace("_", "-") for m in pkgutil.iter_modules(package.__path__) if not m.ispkg and not m.name.startswith("_")
+    }
     foreign = _foreign(family)
     clash = own & foreign.keys()
     if clash:

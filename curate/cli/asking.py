@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from curate.cli._common import JsonOption, WaitOption, WorkspaceOption, lines, opened, rate, seconds, show, tally
+from curate.cli.options import JsonOption, WaitOption, WorkspaceOption, lines, opened, rate, seconds, show, tally
 
 if TYPE_CHECKING:
-    from curate.steps.embed import EmbedReport
+    from curate.embedding.missing import EmbedReport
+    from curate.retrieval.querying import RelationMeaning
     from curate.steps.search import SearchReport
-    from curate.steps.sql import RelationMeaning
     from curate.steps.status import DatasetStatus, StatusReport
 
 _FORMATS = ("table", "csv", "json", "jsonl", "parquet")
@@ -99,15 +99,16 @@ def sql(
 
     embed('TEXT') is the vector of a text: ORDER BY array_cosine_similarity(vector, embed('TEXT')) over vectors_minilm.
     """
-    from curate.steps import sql as step
+    from curate.retrieval.querying import describe_catalog
+    from curate.steps.sql import sql as step
 
     chosen = _chosen_format(format, output, as_json)
     if schema:
         with opened(workspace, read_only=True, wait=wait) as ws:
-            show(step.describe_catalog(ws), as_json or chosen == "json", _describe_schema)
+            show(describe_catalog(ws), as_json or chosen == "json", _describe_schema)
         return
     statement = _statement(query, file)
-    with opened(workspace, read_only=True, wait=wait) as ws, step.sql(ws, statement, timeout_s=timeout) as result:
+    with opened(workspace, read_only=True, wait=wait) as ws, step(ws, statement, timeout_s=timeout) as result:
         _deliver(result, chosen, output, rows)
 
 
@@ -185,8 +186,8 @@ def _statement(query: str | None, file: Path | None) -> str:
 
 
 def _deliver(result: Any, format: str | None, output: Path | None, rows: int) -> None:
-    from curate.cli._table import draw
-    from curate.steps import _query_output as out
+    from curate.cli.table import draw
+    from curate.reporting import query_output as out
 
     if output is not None:
         count = out.save(result, output, format)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
-from curate.cli._common import JsonOption, WaitOption, WorkspaceOption, lines, opened, rate, seconds, show, tally
+from curate.cli.options import JsonOption, WaitOption, WorkspaceOption, lines, opened, rate, seconds, show, tally
 
 if TYPE_CHECKING:
     from curate.steps.ingest import IngestReport

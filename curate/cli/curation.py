@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from curate.cli._common import JsonOption, WaitOption, WorkspaceOption, YesOption, lines, opened, seconds, show
+from curate.cli.options import JsonOption, WaitOption, WorkspaceOption, YesOption, lines, opened, seconds, show
 from curate.cli.thresholds import show_borderline, show_rethreshold, show_target
 
 if TYPE_CHECKING:
     from curate.catalog.samples import Sample
-    from curate.steps.dedupe import DedupeReport
+    from curate.deduplication.job import DedupeReport
     from curate.steps.duplicates import DuplicatesReport, Explanation
     from curate.steps.restore import VerdictReport
 

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from curate.cli._common import seconds
+from curate.cli.options import seconds
 
 _CHAPTERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
@@ -69,7 +69,7 @@ def demo(
     folder: Annotated[Path, typer.Argument(help="Where the demonstration's workspace goes; it may exist.")] = Path("demo"),
 ) -> None:
     """Run the whole job on real data that comes with the installed packages, command by command."""
-    from curate.cli._progress import make_progress
+    from curate.cli.progress import make_progress
     from curate.steps.demo_data import write_demo_data
     from curate.workspace import create_workspace
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from curate.cli._common import JsonOption, WaitOption, WorkspaceOption, lines, opened, seconds, show
+from curate.cli.options import JsonOption, WaitOption, WorkspaceOption, lines, opened, seconds, show
 
 if TYPE_CHECKING:
     from curate.steps.check import CheckReport

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from curate.cli._common import JsonOption, WaitOption, WorkspaceOption, lines, opened, print_json, seconds
+from curate.cli.options import JsonOption, WaitOption, WorkspaceOption, lines, opened, print_json, seconds
 
 if TYPE_CHECKING:
     from curate.steps.run import PlannedStep, RecipeReport

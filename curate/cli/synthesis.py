@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from curate.cli._common import JsonOption, WaitOption, WorkspaceOption, lines, opened, print_json, seconds, show, tally
+from curate.cli.options import JsonOption, WaitOption, WorkspaceOption, lines, opened, print_json, seconds, show, tally
 
 if TYPE_CHECKING:
     from curate.steps.generate import GenerateReport

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from curate.cli._common import JsonOption, WaitOption, WorkspaceOption, YesOption, lines, opened, seconds, show
+from curate.cli.options import JsonOption, WaitOption, WorkspaceOption, YesOption, lines, opened, seconds, show
 
 if TYPE_CHECKING:
     from curate.catalog.samples import Sample
-    from curate.steps._precision_curve import Point
+    from curate.deduplication.precision_curve import Point
     from curate.steps.borderline import BorderlineReport, Pair
     from curate.steps.calibrate import CalibrateReport, ResetReport
     from curate.steps.rethreshold import RethresholdReport

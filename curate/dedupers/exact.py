@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from curate.dedupers import MarkOptions, Marks, TextAccess
-from curate.dedupers._runs import first_of_equal
+from curate.dedupers.rows.runs import first_of_equal
 from curate.errors import SettingError
 from curate.records import Progress
 

@@ -11,14 +11,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from curate.dedupers import MarkOptions, Marks, TextAccess
-from curate.dedupers._runs import first_of_equal
-from curate.dedupers._scratch import Scratch
+from curate.dedupers.rows.runs import first_of_equal
+from curate.dedupers.rows.scratch import Scratch
 from curate.errors import SettingError
 from curate.records import Progress
 
 if TYPE_CHECKING:
-    from curate.dedupers._minhash_buckets import Buckets, Budget
-    from curate.dedupers._shingles import Shingler
+    from curate.dedupers.shingling.buckets import Buckets, Budget
+    from curate.dedupers.shingling.shingles import Shingler
 
 _MOST_PERMUTATIONS = 256
 _WANTED_RECALL = 0.999
@@ -101,7 +101,7 @@ class MinHashDeduper:
 
     def sketch(self, texts: pa.LargeStringArray, *, threads: int = 0) -> NDArray[np.uint32]:
         """Sketch texts: (n, bands + 2) uint32, a hash per band and a 64-bit fingerprint of the shingles in two halves."""
-        from curate.dedupers._shingles import as_texts
+        from curate.dedupers.shingling.shingles import as_texts
 
         chosen = {name: self.settings[name] for name in ("bands", "rows", "seed")}
         return self._shingler().sketch(as_texts(texts), **chosen, threads=threads)
@@ -121,7 +121,7 @@ class MinHashDeduper:
         Raises:
             SettingError: `texts` is missing, or the sketches were made with other bands.
         """
-        from curate.dedupers._minhash_buckets import Budget, fingerprints, number_buckets
+        from curate.dedupers.shingling.buckets import Budget, fingerprints, number_buckets
 
         bands = self.settings["bands"]
         if texts is None:
@@ -161,7 +161,7 @@ class MinHashDeduper:
 
         Left as it is where it would not pay, or where the bands of the later ones are too many for the memory.
         """
-        from curate.dedupers._minhash_buckets import Budget, noted_bytes, settled_that_meet
+        from curate.dedupers.shingling.buckets import Budget, noted_bytes, settled_that_meet
 
         bands, fresh = self.settings["bands"], len(order) - settled
         if not 0 < MANY_SETTLED * fresh < settled or noted_bytes(fresh, bands) > options.memory_bytes // 4:
@@ -174,12 +174,12 @@ class MinHashDeduper:
 
     def similarity(self, left: Any, right: Any) -> NDArray[np.float32]:
         """(m,) true Jaccard of the shingle sets of m pairs of texts."""
-        from curate.dedupers._shingles import as_texts
+        from curate.dedupers.shingling.shingles import as_texts
 
         return self._shingler().jaccard(as_texts(left), as_texts(right)).astype(np.float32)
 
     def _shingler(self) -> Shingler:
-        from curate.dedupers._shingles import Shingler  # compiling numba's kernels waits until a text is there
+        from curate.dedupers.shingling.shingles import Shingler  # compiling numba's kernels waits until a text is there
 
         return Shingler(self.settings["ngram"], self.settings["unit"])
 
@@ -195,8 +195,8 @@ class MinHashDeduper:
         progress: Progress,
     ) -> tuple[NDArray[np.int64], NDArray[np.float64], int]:
         """Find for each of k rows, all of different shingles, the kept one that stands for it (or -1) and their Jaccard."""
-        from curate.dedupers import _kernels as kernels
-        from curate.dedupers._shingles import as_texts
+        from curate.dedupers.shingling import kernels
+        from curate.dedupers.shingling.shingles import as_texts
 
         heads = scratch.array(buckets.total, np.int32, fill=-1)
         keeper, found = np.full(len(rows), -1, np.int64), np.ones(len(rows), np.float64)

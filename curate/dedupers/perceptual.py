@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.dedupers import MarkOptions, Marks, TextAccess
-from curate.dedupers._perceptual_measure import WIDTH, tables
-from curate.dedupers._perceptual_visit import Visit, frozen, measure_pairs, posed
-from curate.dedupers._semantic_residency import Residency
+from curate.dedupers.cosine_join.residency import Residency
+from curate.dedupers.thumbnail_join.measure import WIDTH, tables
+from curate.dedupers.thumbnail_join.visit import Visit, frozen, measure_pairs, posed
 from curate.errors import SettingError
 from curate.records import Progress
 

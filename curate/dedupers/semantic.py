@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from curate.dedupers import MarkOptions, Marks, TextAccess
-from curate.dedupers import _semantic_kernels as kernels
-from curate.dedupers._runs import first_of_equal
-from curate.dedupers._scratch import Scratch
-from curate.dedupers._semantic_cells import PROBES, partitioned_sweep
-from curate.dedupers._semantic_join import Pass
-from curate.dedupers._semantic_prefix import check_unit, choose_rotation
-from curate.dedupers._semantic_residency import Residency
+from curate.dedupers.cosine_join import kernels as kernels
+from curate.dedupers.cosine_join.cells import PROBES, partitioned_sweep
+from curate.dedupers.cosine_join.join import Pass
+from curate.dedupers.cosine_join.prefix import check_unit, choose_rotation
+from curate.dedupers.cosine_join.residency import Residency
+from curate.dedupers.rows.runs import first_of_equal
+from curate.dedupers.rows.scratch import Scratch
 from curate.errors import SettingError
 from curate.records import Progress
 

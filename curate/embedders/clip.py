@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from curate.embedders import EmbedderOptions, Modality
-from curate.embedders._model_folder import find_model, model_fingerprint, model_slug
-from curate.embedders._transformer_text import choose_device, core_count, run_batches
+from curate.embedders.transformer.model_folder import find_model, model_fingerprint, model_slug
+from curate.embedders.transformer.text import choose_device, core_count, run_batches
 from curate.errors import InputError
 
 EXAMPLE = "openai/clip-vit-base-patch32"

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from tokenizers import Tokenizer
 
 from curate.embedders import EmbedderOptions, Modality
-from curate.embedders._transformer_text import (
+from curate.embedders.transformer.text import (
     TOKENS_A_BATCH,
     TOKENS_A_GPU_BATCH,
     choose_device,
@@ -28,7 +28,7 @@ from curate.errors import InputError, MissingExtra, SettingError
 if TYPE_CHECKING:
     import torch
 
-    from curate.embedders._bert import PackedBert
+    from curate.embedders.transformer.bert import PackedBert
 
 FILES = ("model.safetensors", "config.json", "tokenizer.json", "sentence_bert_config.json")
 
@@ -94,7 +94,7 @@ class MiniLM:
         return choose_device(name)
 
     def _make_bert(self, weights: dict[str, torch.Tensor], config: dict[str, Any], device: torch.device) -> PackedBert:
-        from curate.embedders._bert import PackedBert
+        from curate.embedders.transformer.bert import PackedBert
 
         return PackedBert(weights, config, device)
 

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from curate.embedders._transformer_text import run_batches
 from curate.embedders.minilm import MiniLM
+from curate.embedders.transformer.text import run_batches
 from curate.errors import SettingError
 
 if TYPE_CHECKING:
     import torch
 
-    from curate.embedders._bert import Linear, PackedBert
+    from curate.embedders.transformer.bert import Linear, PackedBert
 
 SAMPLE = (
     "What is your exchange rate for a transfer to another country?",
@@ -62,7 +62,7 @@ class MiniLMInt8(MiniLM):
     def _choose_device(self, name: str) -> torch.device:
         import torch
 
-        from curate.embedders._int8_linear import int8_available
+        from curate.embedders.transformer.int8_linear import int8_available
 
         if name not in ("auto", "cpu"):
             raise SettingError(f"minilm-int8 runs on the CPU only, got device {name!r}", hint="--embedder minilm")
@@ -77,8 +77,8 @@ class MiniLMInt8(MiniLM):
         """
         import torch
 
-        from curate.embedders._bert import PackedBert, float_linear
-        from curate.embedders._int8_linear import Int8Linear
+        from curate.embedders.transformer.bert import PackedBert, float_linear
+        from curate.embedders.transformer.int8_linear import Int8Linear
 
         seen: list[torch.Tensor] = []
 

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.embedders import EmbedderOptions, Modality
-from curate.embedders._perceptual_kernels import CHROMA, DIMENSION, FLOOR, SIZE, WAVES, cosines, vector, whitening
-from curate.embedders._perceptual_thumbnail import decode
+from curate.embedders.thumbnails.kernels import CHROMA, DIMENSION, FLOOR, SIZE, WAVES, cosines, vector, whitening
+from curate.embedders.thumbnails.thumbnail import decode
 from curate.errors import SettingError
 
 VERSION = 3

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from curate.embedders import EmbedderOptions, Modality
-from curate.embedders._model_folder import find_model, model_fingerprint, model_slug
-from curate.embedders._transformer_text import (
+from curate.embedders.transformer.model_folder import find_model, model_fingerprint, model_slug
+from curate.embedders.transformer.text import (
     TOKENS_A_BATCH,
     TOKENS_A_GPU_BATCH,
     choose_device,

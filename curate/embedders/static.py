@@ -17,8 +17,8 @@ from threadpoolctl import threadpool_limits
 from tokenizers import Tokenizer
 
 from curate.embedders import EmbedderOptions, Modality
-from curate.embedders._transformer_text import chunks, core_count, files_fingerprint
 from curate.embedders.minilm import MiniLM, model_folder
+from curate.embedders.transformer.text import chunks, core_count, files_fingerprint
 from curate.errors import SettingError, WorkError
 
 RECIPE = "static minilm pca sif mean normalised 1"

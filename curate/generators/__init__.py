@@ -26,8 +26,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 from curate.errors import InputError, SettingError
-from curate.generators._processes import launched, leads, meet, share_of_threads
-from curate.generators._settings import Preset, TrainSettings, configure
+from curate.generators.training.processes import launched, leads, meet, share_of_threads
+from curate.generators.training.settings import Preset, TrainSettings, configure
 from curate.plugins import load
 from curate.records import SILENT, Progress
 

@@ -15,9 +15,8 @@ from torch import Tensor, nn
 
 from curate.errors import InputError, SettingError
 from curate.generators import Drawn, DrawRequest, Estimate, Examples, FitOptions, FitReport, read_config
-from curate.generators._artifacts import read_tensors
-from curate.generators._corpus import bits_per_byte, nats, sequences
-from curate.generators._language import (
+from curate.generators.language.corpus import bits_per_byte, nats, sequences
+from curate.generators.language.networks import (
     base_digest,
     from_config,
     load_adapter,
@@ -25,21 +24,22 @@ from curate.generators._language import (
     read_base,
     save_adapter,
 )
-from curate.generators._language_settings import SHAKESPEARE_CHAR, SMALL, TINY, TUNE, LanguageSettings
-from curate.generators._loop import estimate
-from curate.generators._loop import train as run_training
-from curate.generators._processes import leads
-from curate.generators._repeatable import (
+from curate.generators.language.sampling import Limits, sample_batch
+from curate.generators.language.settings import SHAKESPEARE_CHAR, SMALL, TINY, TUNE, LanguageSettings
+from curate.generators.language.task import TextTask
+from curate.generators.language.tokens import BaseCodec, Codec, load_codec
+from curate.generators.training.artifacts import read_tensors
+from curate.generators.training.loop import estimate
+from curate.generators.training.loop import train as run_training
+from curate.generators.training.model_folder import already_done, write_model
+from curate.generators.training.processes import leads
+from curate.generators.training.repeatable import (
     check_draw_settings,
     draw_threads,
     environment,
     pick_device,
 )
-from curate.generators._sampling import Limits, sample_batch
-from curate.generators._settings import Preset
-from curate.generators._text_task import TextTask
-from curate.generators._tokens import BaseCodec, Codec, load_codec
-from curate.generators._writing import already_done, write_model
+from curate.generators.training.settings import Preset
 from curate.records import SILENT, Progress
 
 

@@ -16,14 +16,15 @@ from torch import Tensor, nn
 
 from curate.errors import InputError, SettingError
 from curate.generators import Drawn, DrawRequest, Estimate, Examples, FitOptions, FitReport, read_config
-from curate.generators._artifacts import read_tensors
-from curate.generators._loop import Batch, estimate
-from curate.generators._loop import train as run_training
-from curate.generators._networks import fresh, make_network, side_multiple
-from curate.generators._order import Order, label_numbers
-from curate.generators._paths import SAMPLERS, make_path
-from curate.generators._pixels import Frame, choose_frame, encode_png, pad_to_multiple, stack
-from curate.generators._repeatable import (
+from curate.generators.images.networks import fresh, make_network, side_multiple
+from curate.generators.images.pixels import Frame, choose_frame, encode_png, pad_to_multiple, stack
+from curate.generators.images.probability_paths import SAMPLERS, make_path
+from curate.generators.training.artifacts import read_tensors
+from curate.generators.training.loop import Batch, estimate
+from curate.generators.training.loop import train as run_training
+from curate.generators.training.model_folder import already_done, write_model
+from curate.generators.training.order import Order, label_numbers
+from curate.generators.training.repeatable import (
     NETWORK,
     NOISE,
     VALIDATION,
@@ -35,8 +36,7 @@ from curate.generators._repeatable import (
     sample_stream,
     stream_seed,
 )
-from curate.generators._settings import Preset, TrainSettings, require
-from curate.generators._writing import already_done, write_model
+from curate.generators.training.settings import Preset, TrainSettings, require
 from curate.records import SILENT, Progress
 
 

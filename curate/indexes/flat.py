@@ -9,7 +9,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.indexes import _faiss
+from curate.indexes.snapshots import faiss_common as _faiss
 
 QUERIES_A_BLOCK = 32
 ADD_ROWS = 65_536

@@ -9,7 +9,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.indexes import _faiss
+from curate.indexes.snapshots import faiss_common as _faiss
 
 CELLS_A_ROOT = 4
 """Cells a √n: with it 100,000 vectors have 1,264 cells of about 80."""

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from curate.metrics import Findings, Measure, Samples, Trial
-from curate.metrics._byte_model import ORDER, ByteModel
+from curate.metrics.texts.byte_model import ORDER, ByteModel
 
 MOST_BYTES = 4_000_000  # that a byte model is counted on
 MODEL_BYTES = 200_000  # that the evaluated model reads of each side

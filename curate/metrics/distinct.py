@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from curate.metrics import Findings, Measure, Trial
-from curate.metrics._words import ngrams, words
+from curate.metrics.texts.words import ngrams, words
 
 ORDERS = (1, 2, 3)
 REPEATS = 5

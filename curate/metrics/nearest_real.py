@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.metrics import Findings, Measure, Trial
-from curate.metrics._distances import nearest
+from curate.metrics.probes.distances import nearest
 
 
 class NearestReal:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.metrics import Findings, Measure, Trial
-from curate.metrics._distances import distances
+from curate.metrics.probes.distances import distances
 
 K = 5
 REPEATS = 5

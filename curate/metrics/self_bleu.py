@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from curate.metrics import Findings, Measure, Trial
-from curate.metrics._words import ngrams, words
+from curate.metrics.texts.words import ngrams, words
 
 ORDER = 4
 MOST_TEXTS = 500

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.metrics import Findings, Measure, Samples, Trial
-from curate.metrics._classifiers import SVC_LABELS, SVC_ROWS, Classifier, affords_support_vectors, classifiers
+from curate.metrics.probes.classifiers import SVC_LABELS, SVC_ROWS, Classifier, affords_support_vectors, classifiers
 
 _SOURCE = "Esteban, Hyland and Rätsch 2017, arXiv:1706.02633"
 _GAIN_SOURCE = "Ravuri and Vinyals 2019, arXiv:1905.10887"

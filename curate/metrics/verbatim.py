@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from curate.metrics import Findings, Measure, Trial
-from curate.metrics._spans import longest_spans
+from curate.metrics.texts.spans import longest_spans
 
 MOST_CHARACTERS = 1_000_000
 _SOURCE = "after Carlini et al. 2021, arXiv:2012.07805, and Lee et al. 2022, arXiv:2107.06499"

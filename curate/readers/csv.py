@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from typing import BinaryIO, ClassVar, Literal
 
 from curate.readers import ReadOptions
-from curate.readers._lines import line_blocks
-from curate.readers._streams import Broken
+from curate.readers.opening.streams import Broken
+from curate.readers.parsing.lines import line_blocks
 from curate.records import Record, Reject
 
 

@@ -7,7 +7,7 @@ from typing import BinaryIO, ClassVar, Literal
 
 from curate.errors import BadRecord
 from curate.readers import ReadOptions
-from curate.readers._lines import read_all
+from curate.readers.parsing.lines import read_all
 from curate.records import Record, Reject
 
 

@@ -10,10 +10,10 @@ import orjson
 
 from curate.errors import BadRecord
 from curate.readers import ReadOptions
-from curate.readers._json_rows import SPACE, reject_json, row, rows_of_array
-from curate.readers._lines import decode, read_all
-from curate.readers._streams import Stream
 from curate.readers.jsonl import JsonlReader
+from curate.readers.opening.streams import Stream
+from curate.readers.parsing.json_rows import SPACE, reject_json, row, rows_of_array
+from curate.readers.parsing.lines import decode, read_all
 from curate.records import Record, Reject
 
 _WHOLE = 8 * 2**20

@@ -8,9 +8,9 @@ from typing import BinaryIO, ClassVar, Literal
 import orjson
 
 from curate.readers import ReadOptions
-from curate.readers._json_rows import SPACE, reject_json
-from curate.readers._lines import line_blocks
-from curate.readers._streams import Broken
+from curate.readers.opening.streams import Broken
+from curate.readers.parsing.json_rows import SPACE, reject_json
+from curate.readers.parsing.lines import line_blocks
 from curate.records import Record, Reject
 
 

@@ -11,8 +11,8 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal, cast
 
 from curate.readers import ReadOptions
-from curate.readers._streams import BLOCK
 from curate.readers.csv import unique_names
+from curate.readers.opening.streams import BLOCK
 from curate.records import Record, Reject
 
 if TYPE_CHECKING:

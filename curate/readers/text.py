@@ -8,8 +8,8 @@ from typing import BinaryIO, ClassVar, Literal
 
 from curate.errors import BadRecord
 from curate.readers import ReadOptions
-from curate.readers._lines import decode, line_blocks, read_all
-from curate.readers._streams import Broken
+from curate.readers.opening.streams import Broken
+from curate.readers.parsing.lines import decode, line_blocks, read_all
 from curate.records import Record, Reject
 
 _CODE = ".c .cc .cpp .cs .go .h .hpp .java .jl .js .jsx .kt .lua .php .pl .py .r .rb .rs .scala .sh .sql .swift .ts .tsx"

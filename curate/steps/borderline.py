@@ -12,12 +12,11 @@ import pyarrow as pa
 
 from curate.catalog import datasets, samples, verdicts
 from curate.catalog.samples import Sample
+from curate.deduplication.contents import distinct_contents
+from curate.deduplication.inputs import Materials, embed_missing_vectors
+from curate.deduplication.methods import Method
+from curate.deduplication.thresholds import at_threshold, one_method
 from curate.errors import InputError, SettingError
-from curate.steps._contents import distinct_contents
-from curate.steps._materials import Materials
-from curate.steps._methods import Method
-from curate.steps._thresholds import at_threshold, one_method
-from curate.steps.dedupe import embed_missing_vectors
 from curate.workspace import Workspace
 
 if TYPE_CHECKING:

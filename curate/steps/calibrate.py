@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from curate import plugins
 from curate.catalog import vectors
 from curate.catalog.vectors import EmbedderRow
+from curate.deduplication.precision_curve import Point, Recommendation, measure_curve, recommend
 from curate.embedders import Embedder
+from curate.embedding.specs import canonical_spec, loaded
 from curate.errors import BadRecord, InputError, NeedsConfirmation, SettingError
 from curate.readers import ReadOptions
-from curate.readers._image_facts import inspect_image
-from curate.steps._embedders import canonical_spec, loaded
-from curate.steps._precision_curve import Point, Recommendation, measure_curve, recommend
+from curate.readers.parsing.image_facts import inspect_image
 from curate.workspace import Workspace
 
 COLUMNS = ("left", "right", "same")

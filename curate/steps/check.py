@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from curate.catalog import checks
-from curate.steps import _laws
-from curate.steps._laws import Finding, Look
+from curate.checking import invariants as _laws
+from curate.checking.invariants import Finding, Look
 from curate.workspace import Workspace
 
 __all__ = ["CheckReport", "Finding", "check"]

@@ -12,9 +12,9 @@ import pyarrow as pa
 from curate import plugins
 from curate.catalog import datasets, runs, samples, verdicts
 from curate.catalog.samples import Sample
+from curate.deduplication.references import listed, protected_sets
 from curate.errors import InputError
-from curate.steps._contact_sheet import Tile, contact_sheet
-from curate.steps._references import listed, protected_sets
+from curate.reporting.contact_sheet import Tile, contact_sheet
 from curate.workspace import Workspace, write_atomically
 
 

@@ -17,11 +17,11 @@ from curate.catalog import metrics as catalog_metrics
 from curate.catalog import models, splits
 from curate.catalog.metrics import MetricRow
 from curate.catalog.models import ModelRow
+from curate.embedding.specs import canonical_spec
 from curate.errors import BadRecord, CurateError, InputError, SettingError, WorkspaceDamaged
 from curate.generators import TextModel, load_model
 from curate.metrics import Measure, Metric, Samples, Trial
-from curate.steps._embedders import canonical_spec
-from curate.steps._features import Material, embedder_features, image_material, text_material
+from curate.synthesis.features import Material, embedder_features, image_material, text_material
 from curate.workspace import Workspace
 
 LIMIT = 5000

@@ -18,13 +18,13 @@ from curate.catalog import exports, splits
 from curate.catalog.exports import Origin
 from curate.catalog.splits import Resolved, Split
 from curate.errors import InputError, SettingError, WorkspaceDamaged
-from curate.steps._folders import MADE_BY, MANIFEST, check_target, whole_folder
 from curate.workspace import BlobStore, Workspace
+from curate.workspace.folders import MADE_BY, MANIFEST, check_target, whole_folder
 from curate.writers import ExportInfo, ExportRow, Written
-from curate.writers._card import CardFacts, ModelFacts, dataset_card
-from curate.writers._columns import ColumnTypes
-from curate.writers._croissant import croissant
-from curate.writers._files import WHOLE, FileFacts, file_facts
+from curate.writers.cards.croissant import croissant
+from curate.writers.cards.dataset_card import CardFacts, ModelFacts, dataset_card
+from curate.writers.layout.columns import ColumnTypes
+from curate.writers.layout.files import WHOLE, FileFacts, file_facts
 
 MANIFEST_VERSION = 1
 

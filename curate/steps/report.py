@@ -17,10 +17,10 @@ import jinja2
 from curate import __version__
 from curate.catalog import datasets, overview, reporting, vectors
 from curate.errors import InputError
-from curate.steps import _report_facts as facts
-from curate.steps._report_charts import gauge
-from curate.steps._report_facts import DatasetFacts, gather
-from curate.steps._report_media import SIDE, Thumbnails, excerpt, visible
+from curate.reporting import facts as facts
+from curate.reporting.charts import gauge
+from curate.reporting.facts import DatasetFacts, gather
+from curate.reporting.media import SIDE, Thumbnails, excerpt, visible
 from curate.workspace import Workspace, write_atomically
 
 RUNS = 200

@@ -12,14 +12,14 @@ import numpy as np
 from curate import plugins
 from curate.catalog import Catalog, datasets, runs, splits, vectors, verdicts
 from curate.catalog.datasets import Dataset
+from curate.deduplication.contents import Contents, distinct_contents
+from curate.deduplication.inputs import Materials
+from curate.deduplication.methods import Method
+from curate.deduplication.references import Reference, find_references, gather, listed
+from curate.deduplication.round_cache import Ties
+from curate.deduplication.rounds import Judgement, judge_again
+from curate.deduplication.thresholds import at_threshold
 from curate.errors import InputError, SettingError
-from curate.steps._contents import Contents, distinct_contents
-from curate.steps._first_round import Ties
-from curate.steps._judging import Judgement, judge_again
-from curate.steps._materials import Materials
-from curate.steps._methods import Method
-from curate.steps._references import Reference, find_references, gather, listed
-from curate.steps._thresholds import at_threshold
 from curate.workspace import Workspace
 
 if TYPE_CHECKING:

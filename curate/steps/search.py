@@ -15,14 +15,14 @@ from curate.catalog import datasets, vectors
 from curate.catalog.query import check_expression
 from curate.catalog.vectors import EmbedderRow, Found, Origin
 from curate.embedders import Embedder
+from curate.embedding.specs import canonical_spec, loaded, spec_modalities
 from curate.errors import BadRecord, InputError, SettingError, WorkError
 from curate.indexes import Index
-from curate.indexes._choose import choose
-from curate.indexes._snapshot import load_snapshot, save_snapshot
+from curate.indexes.snapshots.choose import choose
+from curate.indexes.snapshots.snapshot import load_snapshot, save_snapshot
 from curate.readers import ReadOptions
-from curate.readers._image_facts import inspect_image
-from curate.steps._embedders import canonical_spec, loaded, spec_modalities
-from curate.steps.sql import checked, sql
+from curate.readers.parsing.image_facts import inspect_image
+from curate.retrieval.querying import answer, checked
 from curate.workspace import Workspace
 
 EXCERPT_CHARACTERS = 200
@@ -193,7 +193,7 @@ def _allowed(
 def _matching(workspace: Workspace, where: str) -> NDArray[np.int64]:
     """Ids, rising, of the samples for which an expression is true; it runs like any other SQL that a person gives."""
     check_expression(where)
-    with sql(workspace, f"SELECT sample_id FROM samples WHERE (\n{where}\n)") as result:
+    with answer(workspace, f"SELECT sample_id FROM samples WHERE (\n{where}\n)") as result:
         return np.unique(result.table()["sample_id"].to_numpy().astype(np.int64))
 
 

@@ -13,8 +13,8 @@ from curate.catalog import datasets, runs, splits
 from curate.catalog.datasets import Dataset
 from curate.catalog.splits import PARTS, Split
 from curate.errors import InputError, SettingError
-from curate.steps._allocation import Group
-from curate.steps._given_parts import allocate_given, held_out, read_parts
+from curate.splitting.allocation import Group
+from curate.splitting.given_parts import allocate_given, held_out, read_parts
 from curate.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ class _Plan(NamedTuple):
 def _plan(workspace: Workspace, home: Dataset, name: str, recipe: Mapping[str, Any]) -> _Plan:
     import pyarrow as pa
 
-    from curate.steps._groups import group_samples
+    from curate.splitting.groups import group_samples
 
     catalog = workspace.catalog
     field = recipe.get("parts")

@@ -9,14 +9,14 @@ from typing import Any
 
 from curate.catalog import datasets, samples
 from curate.catalog.datasets import Dataset
+from curate.deduplication.contents import Contents, distinct_contents
+from curate.deduplication.inputs import Materials, embed_missing_vectors
+from curate.deduplication.job import DedupeReport, dedupe_dataset
+from curate.deduplication.methods import Method, choose_methods
+from curate.deduplication.references import check_comparable, find_references, gather, listed
+from curate.deduplication.rounds import judge_with
+from curate.deduplication.thresholds import at_threshold, one_method
 from curate.errors import InputError, SettingError
-from curate.steps._contents import Contents, distinct_contents
-from curate.steps._judging import judge_with
-from curate.steps._materials import Materials
-from curate.steps._methods import Method, choose_methods
-from curate.steps._references import check_comparable, find_references, gather, listed
-from curate.steps._thresholds import at_threshold, one_method
-from curate.steps.dedupe import DedupeReport, dedupe, embed_missing_vectors
 from curate.workspace import Workspace
 
 STEPS = 10_000
@@ -112,7 +112,7 @@ def dedupe_to_size(
     applied = None
     if not dry_run:
         same_sketches = {k: v for k, v in tuned.deduper.settings.items() if k in ("bands", "rows")}
-        applied = dedupe(
+        applied = dedupe_dataset(
             workspace, dataset, methods=["exact", tuned.name], threshold={tuned.name: best.threshold}, against=against,
             protect=protect, keep=keep, embedder=embedder, settings={**(settings or {}), **same_sketches}, yes=yes,
         )  # fmt: skip

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from curate.writers import ExportInfo, ExportRow, Written
-from curate.writers._files import check_request, flag
-from curate.writers._tables import write_tables
+from curate.writers.layout.files import check_request, flag
+from curate.writers.layout.tables import write_tables
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _QUOTED = ('"', ",", "\n", "\r")

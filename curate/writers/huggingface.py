@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from curate.writers import ExportInfo, ExportRow, Written
-from curate.writers._files import check_request, size_option
-from curate.writers._parquet import SHARD_BYTES, write_parts
+from curate.writers.layout.files import check_request, size_option
+from curate.writers.layout.parquet import SHARD_BYTES, write_parts
 
 
 class HuggingFaceWriter:

@@ -15,9 +15,9 @@ from typing import Any, ClassVar
 
 from curate.errors import SettingError, WorkError
 from curate.writers import ExportInfo, ExportRow, Written
-from curate.writers._columns import Layout
-from curate.writers._files import WHOLE, Outbox, check_request, sample_name, write_new
-from curate.writers._names import UNLABELLED, safe_names
+from curate.writers.layout.columns import Layout
+from curate.writers.layout.files import WHOLE, Outbox, check_request, sample_name, write_new
+from curate.writers.layout.names import UNLABELLED, safe_names
 
 _GROUP_ROWS = 10_000
 

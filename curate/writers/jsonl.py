@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from curate.writers import ExportInfo, ExportRow, Written
-from curate.writers._files import check_request
-from curate.writers._tables import write_tables
+from curate.writers.layout.files import check_request
+from curate.writers.layout.tables import write_tables
 
 
 class JsonlWriter:

@@ -19,8 +19,8 @@ from typing import ClassVar
 
 from curate.errors import WorkError
 from curate.writers import ExportInfo, ExportRow, Written
-from curate.writers._columns import Layout, to_json
-from curate.writers._files import Outbox, check_request, class_index, sample_name, size_option, write_new
+from curate.writers.layout.columns import Layout, to_json
+from curate.writers.layout.files import Outbox, check_request, class_index, sample_name, size_option, write_new
 
 SHARD_BYTES = 1_000_000_000
 """Size of a tar after which the next begins, as WebDataset's own tools have it."""

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.dedupers import Marks
-from curate.dedupers._runs import first_of_equal
 from curate.dedupers.exact import ExactDeduper
+from curate.dedupers.rows.runs import first_of_equal
 from curate.errors import SettingError
 from curate.records import SILENT
 

@@ -17,9 +17,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from curate.dedupers import MarkOptions, Marks
-from curate.dedupers import _shingles as shingle_rule
-from curate.dedupers._minhash_buckets import Budget
 from curate.dedupers.minhash import MinHashDeduper, choose_bands, expected_recall
+from curate.dedupers.shingling import shingles as shingle_rule
+from curate.dedupers.shingling.buckets import Budget
 from curate.errors import SettingError
 from curate.records import SILENT
 from curate.spill import TOUCH_BYTES
@@ -431,7 +431,7 @@ def test_what_cannot_be_compared_is_refused() -> None:
 
 def test_it_runs_where_no_cache_folder_can_be_written(tmp_path: Path) -> None:
     """Numba refuses to cache there; the kernels are then compiled for this process alone."""
-    code = "from curate.dedupers._kernels import _mix\nimport numpy as np\nprint(_mix(np.uint64(1)))"
+    code = "from curate.dedupers.shingling.kernels import _mix\nimport numpy as np\nprint(_mix(np.uint64(1)))"
     blocked = tmp_path / "file"
     blocked.write_text("")
     outcomes = []

@@ -15,11 +15,11 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 from sklearn.datasets import load_sample_images
 
 from curate.dedupers import MarkOptions
-from curate.dedupers import _perceptual_codes as coding
-from curate.dedupers import _perceptual_visit as visiting
-from curate.dedupers._perceptual_codes import FARTHEST, JOINS, KEY, KEY_BITS, TABLES, VIEWS, WEAK, WORDS
-from curate.dedupers._perceptual_measure import LUMA, side_crop, tables
 from curate.dedupers.perceptual import PLUGIN
+from curate.dedupers.thumbnail_join import codes as coding
+from curate.dedupers.thumbnail_join import visit as visiting
+from curate.dedupers.thumbnail_join.codes import FARTHEST, JOINS, KEY, KEY_BITS, TABLES, VIEWS, WEAK, WORDS
+from curate.dedupers.thumbnail_join.measure import LUMA, side_crop, tables
 from curate.embedders import EmbedderOptions
 from curate.embedders.perceptual import CHROMA, FLOOR, WAVES, whitening
 from curate.embedders.perceptual import PLUGIN as EMBEDDER
@@ -137,7 +137,7 @@ def test_the_same_shape_in_another_colour_is_another_picture():
 
 
 def test_the_layout_and_the_weights_are_the_embedders():
-    from curate.dedupers import _perceptual_measure as measure
+    from curate.dedupers.thumbnail_join import measure
 
     assert (WAVES, FLOOR, len(CHROMA)) == (measure.WAVES, measure.FLOOR, measure.CHROMA)
     assert EMBEDDER.dimension == measure.WIDTH

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from curate.dedupers import _perceptual_join as join
+from curate.dedupers.thumbnail_join import pairs as join
 from curate.errors import SettingError
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from curate.dedupers import MarkOptions
-from curate.dedupers._scratch import Scratch
+from curate.dedupers.rows.scratch import Scratch
 
 
 @pytest.mark.parametrize("memory_bytes", [10, 500, 10**6])

@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from curate.dedupers import MarkOptions, _semantic_cells, _semantic_join, _semantic_prefix
-from curate.dedupers._scratch import Scratch
+from curate.dedupers.rows.scratch import Scratch
 from curate.dedupers.semantic import Semantic
 from curate.errors import SettingError
 from curate.records import SILENT

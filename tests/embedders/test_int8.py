@@ -45,7 +45,7 @@ def slow_layer(x, weight, bias):
     size=st.sampled_from([1e-3, 1.0, 50.0]),
 )
 def test_the_layer_is_its_rule_in_plain_arithmetic_and_never_overflows(seed, rows, width, outputs, size):
-    from curate.embedders._int8_linear import Int8Linear
+    from curate.embedders.transformer.int8_linear import Int8Linear
 
     rng = np.random.default_rng(seed)
     x = (rng.standard_normal((rows, width)) * size).astype(np.float32)
@@ -61,7 +61,7 @@ def test_the_layer_is_its_rule_in_plain_arithmetic_and_never_overflows(seed, row
 
 
 def test_large_inputs_are_spread_so_that_the_small_ones_keep_their_levels():
-    from curate.embedders._int8_linear import Int8Linear
+    from curate.embedders.transformer.int8_linear import Int8Linear
 
     rng = np.random.default_rng(5)
     x = rng.standard_normal((200, 96)).astype(np.float32)

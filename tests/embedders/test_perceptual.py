@@ -10,8 +10,8 @@ from PIL import Image, ImageDraw, ImageOps
 from sklearn.datasets import load_sample_images
 
 from curate.embedders import EmbedderOptions
-from curate.embedders import _perceptual_kernels as kernels
 from curate.embedders.perceptual import PLUGIN
+from curate.embedders.thumbnails import kernels as kernels
 
 
 @pytest.fixture(scope="module")

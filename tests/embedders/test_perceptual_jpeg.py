@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from curate.embedders import _perceptual_jpeg as jpeg
-from curate.embedders import _perceptual_thumbnail as thumbnail
+from curate.embedders.thumbnails import jpeg as jpeg
+from curate.embedders.thumbnails import thumbnail as thumbnail
 
 PHOTO = Image.fromarray(load_sample_images().images[0])
 

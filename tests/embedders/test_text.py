@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.embedders import EmbedderOptions, static
-from curate.embedders._transformer_text import token_batches
 from curate.embedders.minilm import MiniLM, model_folder
 from curate.embedders.sentence_transformers import SentenceTransformerModel
+from curate.embedders.transformer.text import token_batches
 from curate.errors import InputError, SettingError
 from embedders.test_contract import TEXTS
 from embedders.tiny_models import make_sentence_transformer

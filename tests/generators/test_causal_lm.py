@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from curate.errors import InputError, SettingError
 from curate.generators import DrawRequest, Examples, load_model, weights_file
-from curate.generators._corpus import IGNORED, pad_rows
-from curate.generators._sampling import Limits, choose
-from curate.generators._tokens import END, LABEL, load_codec, train_codec
 from curate.generators.causal_lm import CausalLanguage, LanguageSettings
+from curate.generators.language.corpus import IGNORED, pad_rows
+from curate.generators.language.sampling import Limits, choose
+from curate.generators.language.tokens import END, LABEL, load_codec, train_codec
 
 from .conftest import ONE_THREAD
 

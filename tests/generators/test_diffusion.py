@@ -13,9 +13,9 @@ from PIL import Image
 
 from curate.errors import BadRecord, InputError, SettingError, WorkError
 from curate.generators import DrawRequest, Examples, configure, load_model
-from curate.generators._paths import SAMPLERS
-from curate.generators._pixels import Frame, choose_frame, encode_png, pad_to_multiple, stack
 from curate.generators.diffusion import Diffusion, DiffusionSettings
+from curate.generators.images.pixels import Frame, choose_frame, encode_png, pad_to_multiple, stack
+from curate.generators.images.probability_paths import SAMPLERS
 
 from .conftest import ONE_THREAD
 

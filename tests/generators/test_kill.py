@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from curate.generators import DrawRequest, load_model, weights_file
-from curate.generators._checkpoint import FILE
+from curate.generators.training.checkpoint import FILE
 
 from .killed import OPTIONS, STEPS, jobs
 

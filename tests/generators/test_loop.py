@@ -15,9 +15,9 @@ from torch import nn
 
 from curate.errors import SettingError, WorkError
 from curate.generators import FitOptions, TrainSettings
-from curate.generators._checkpoint import FILE
-from curate.generators._loop import estimate, learning_rate, train
-from curate.generators._order import Order, label_numbers
+from curate.generators.training.checkpoint import FILE
+from curate.generators.training.loop import estimate, learning_rate, train
+from curate.generators.training.order import Order, label_numbers
 from curate.records import SILENT
 
 OPTIONS = FitOptions(device="cpu", threads=1, checkpoint_seconds=0, checkpoint_steps=3)

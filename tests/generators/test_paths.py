@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from curate.errors import SettingError
-from curate.generators._paths import SAMPLERS, TIMES, Diffusion, Flow, euler, heun, make_path, midpoint
+from curate.generators.images.probability_paths import SAMPLERS, TIMES, Diffusion, Flow, euler, heun, make_path, midpoint
 
 PATHS = [("flow", "linear"), *((objective, s) for objective in ("noise", "velocity") for s in ("linear", "cosine"))]
 

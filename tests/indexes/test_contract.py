@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from curate import plugins
 from curate.errors import SettingError
-from curate.indexes._choose import FLAT_UP_TO, choose
+from curate.indexes.snapshots.choose import FLAT_UP_TO, choose
 
 EVERY = plugins.names("indexes")
 EXACT = [name for name in EVERY if plugins.load("indexes", name).exact]

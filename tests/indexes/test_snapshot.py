@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from curate import plugins
 from curate.errors import WorkError
-from curate.indexes._snapshot import MANIFEST, load_snapshot, save_snapshot
+from curate.indexes.snapshots.snapshot import MANIFEST, load_snapshot, save_snapshot
 
 ABOUT = {"embedder": "abc", "samples": 50, "state": [1, 2]}
 

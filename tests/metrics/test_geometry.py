@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.metrics import Samples, Space, Trial
-from curate.metrics._distances import distances, nearest
 from curate.metrics.kernel_distance import KernelDistance, squared_discrepancy
 from curate.metrics.nearest_real import NearestReal, nearer, ratios
 from curate.metrics.neighborhoods import Neighborhoods, neighborhood
+from curate.metrics.probes.distances import distances, nearest
 from curate.metrics.vendi import vendi
 from tests.metrics.trials import trial
 
@@ -42,7 +42,7 @@ def test_neighbours_do_not_depend_on_blocks(monkeypatch):
     random = np.random.default_rng(0)
     left = random.normal(size=(50, 4))
     whole = nearest(left, left, 3, same=True)
-    monkeypatch.setattr("curate.metrics._distances._BLOCK", 7)
+    monkeypatch.setattr("curate.metrics.probes.distances._BLOCK", 7)
     pieces = nearest(left, left, 3, same=True)
     assert (whole[1] == pieces[1]).all() and whole[0] == pytest.approx(pieces[0])
 

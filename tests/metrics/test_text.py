@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.metrics import Samples, Trial
-from curate.metrics._byte_model import ORDER, ByteModel
-from curate.metrics._spans import longest_spans
-from curate.metrics._words import ngrams, words
 from curate.metrics.bits_per_byte import BitsPerByte, _first
 from curate.metrics.distinct import Distinct, distinct
 from curate.metrics.self_bleu import SelfBleu, self_bleu
+from curate.metrics.texts.byte_model import ORDER, ByteModel
+from curate.metrics.texts.spans import longest_spans
+from curate.metrics.texts.words import ngrams, words
 from curate.metrics.verbatim import Verbatim
 from tests.metrics.trials import trial
 

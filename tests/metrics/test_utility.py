@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from curate.errors import SettingError
 from curate.metrics import Samples, Trial
-from curate.metrics._small_network import SmallNetwork
+from curate.metrics.probes.small_network import SmallNetwork
 from curate.metrics.utility import Utility, subset
 from tests.metrics.trials import SPACES, clouds, trial
 
@@ -73,7 +73,7 @@ def test_a_label_that_one_side_lacks_is_left_out_and_counted():
 
 def test_a_classifier_that_cannot_be_afforded_is_said_to_be_missing(monkeypatch):
     base = trial(np.random.default_rng(0))
-    monkeypatch.setattr("curate.metrics._classifiers.SVC_ROWS", 60)
+    monkeypatch.setattr("curate.metrics.probes.classifiers.SVC_ROWS", 60)
     found = Utility().measure(Trial(base.train, base.test, base.synthetic, SPACES[:1]))
     assert not any("svc" in m.name for m in found.measures)
     assert any("no support vector classifier" in note for note in found.notes)

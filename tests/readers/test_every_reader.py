@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from curate import plugins
 from curate.readers import ReadOptions
-from curate.readers._streams import Broken, Stream
+from curate.readers.opening.streams import Broken, Stream
 from curate.records import Record, Reject
 
 READERS = plugins.names("readers")

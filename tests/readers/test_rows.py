@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from curate import plugins
 from curate.readers import ReadOptions
 from curate.readers import json as json_reader
-from curate.readers._json_rows import rows_of_array
-from curate.readers._streams import Stream
+from curate.readers.opening.streams import Stream
+from curate.readers.parsing.json_rows import rows_of_array
 from curate.records import Record, Reject
 
 

@@ -22,9 +22,9 @@ from hypothesis import strategies as st
 
 from curate.errors import InputError, SettingError
 from curate.readers import ReadOptions, _streams
-from curate.readers._formats import readable_suffixes
-from curate.readers._globs import compile_glob, path_filter
-from curate.readers._sources import expand, read_file
+from curate.readers.opening.formats import readable_suffixes
+from curate.readers.opening.globs import compile_glob, path_filter
+from curate.readers.opening.sources import expand, read_file
 from curate.records import Record, Reject, Skip
 
 LINES = b"".join(b'{"text": "line %d"}\n' % i for i in range(50))

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.readers._streams import Broken, Stream
-from curate.readers._tar import tar_members
+from curate.readers.opening.streams import Broken, Stream
+from curate.readers.opening.tar import tar_members
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0/", exclude_categories=("Cs",)), min_size=1, max_size=90)
 PATHS = st.lists(NAMES.filter(lambda n: n not in (".", "..")), min_size=1, max_size=4).map("/".join)

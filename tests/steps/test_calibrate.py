@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from curate.catalog import vectors
+from curate.deduplication.precision_curve import ERROR, GRID, lower_bound, measure_curve, pairs_needed, recommend
 from curate.errors import InputError, NeedsConfirmation, SettingError
-from curate.steps._precision_curve import ERROR, GRID, lower_bound, measure_curve, pairs_needed, recommend
 from curate.steps.calibrate import calibrate, read_pairs, reset_threshold
 from curate.steps.dedupe import dedupe
 from curate.steps.ingest import ingest

@@ -18,7 +18,7 @@ from PIL import Image
 from curate import plugins
 from curate.catalog import checks, vectors
 from curate.catalog.vectors import EmbedderRow
-from curate.steps._embedders import loaded
+from curate.embedding.specs import loaded
 from curate.steps.check import LAWS, CheckReport, check
 from curate.steps.ingest import ingest
 from curate.steps.split import split

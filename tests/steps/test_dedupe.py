@@ -15,18 +15,18 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from stories import WORDS, put, story
 
 from curate.catalog import vectors
 from curate.catalog.vectors import EmbedderRow
 from curate.catalog.verdicts import evidence
 from curate.dedupers.minhash import MinHashDeduper
+from curate.deduplication.job import DedupeReport
 from curate.errors import InputError, NeedsConfirmation, SettingError
-from curate.steps.dedupe import DedupeReport, dedupe
+from curate.steps.dedupe import dedupe
 from curate.steps.ingest import ingest
 from curate.steps.restore import drop, restore, take_back
 from curate.workspace import Workspace, create_workspace, open_workspace
-
-from .stories import WORDS, put, story
 
 TEXT_METHODS = ["exact", "minhash"]
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from curate.errors import InputError
-from curate.steps._contact_sheet import Tile, contact_sheet
+from curate.reporting.contact_sheet import Tile, contact_sheet
 from curate.steps.dedupe import dedupe
 from curate.steps.duplicates import duplicates, explain
 from curate.steps.ingest import ingest

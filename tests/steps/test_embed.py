@@ -13,9 +13,9 @@ from PIL import Image
 from curate.catalog import vectors
 from curate.embedders import EmbedderOptions
 from curate.embedders.minilm import MiniLM
+from curate.embedding.specs import canonical_spec, parse_spec
 from curate.errors import InputError, SettingError, WorkspaceDamaged
 from curate.steps import embed as step
-from curate.steps._embedders import canonical_spec, parse_spec
 from curate.steps.embed import embed
 from curate.steps.ingest import ingest
 from curate.workspace import Workspace, create_workspace, open_workspace

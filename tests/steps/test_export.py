@@ -183,7 +183,7 @@ def test_nothing_of_a_stranger_is_ever_deleted(workspace, tmp_path):
 _KILLED = """
 import sys, time
 from pathlib import Path
-from curate.steps._folders import whole_folder
+from curate.workspace.folders import whole_folder
 with whole_folder(Path(sys.argv[1])) as folder:
     (folder / "half").write_text("half")
     print("ready", flush=True)

@@ -24,7 +24,7 @@ from PIL import Image
 
 from curate import plugins
 from curate.errors import InputError, SettingError
-from curate.readers import _sources as listing
+from curate.readers.opening import sources as listing
 from curate.steps import ingest as ingest_module
 from curate.steps.ingest import IngestReport, ingest
 from curate.workspace import Workspace, create_workspace, open_workspace

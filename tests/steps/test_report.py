@@ -20,10 +20,10 @@ from typer.testing import CliRunner
 
 from curate.cli import app
 from curate.errors import InputError
-from curate.steps import _report_media
-from curate.steps._report_charts import MAP_SIZE, fit_in_map, gauge, loss_chart, nice_ticks, principal_plane, thin
-from curate.steps._report_flow import Link, Node, lay_out
-from curate.steps._report_media import Thumbnails, differences, excerpt, visible
+from curate.reporting import media as _report_media
+from curate.reporting.charts import MAP_SIZE, fit_in_map, gauge, loss_chart, nice_ticks, principal_plane, thin
+from curate.reporting.flow import Link, Node, lay_out
+from curate.reporting.media import Thumbnails, differences, excerpt, visible
 from curate.steps.ingest import ingest
 from curate.steps.report import report
 from curate.workspace import create_workspace, open_workspace

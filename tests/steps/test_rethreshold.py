@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from stories import drifting, jaccard, put, story
 
 from curate.catalog import vectors
 from curate.errors import InputError, SettingError
@@ -21,8 +22,6 @@ from curate.steps.ingest import ingest
 from curate.steps.restore import drop, restore, take_back
 from curate.steps.rethreshold import rethreshold
 from curate.workspace import Workspace, create_workspace, open_workspace
-
-from .stories import drifting, jaccard, put, story
 
 METHODS = ["exact", "minhash"]
 

@@ -14,7 +14,7 @@ from curate.catalog import vectors
 from curate.embedders import EmbedderOptions
 from curate.embedders.minilm import MiniLM
 from curate.errors import InputError, SettingError
-from curate.indexes import _choose
+from curate.indexes.snapshots import choose as _choose
 from curate.steps.embed import embed
 from curate.steps.ingest import ingest
 from curate.steps.search import excerpt, search

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from curate.catalog import splits
 from curate.errors import InputError, SettingError
-from curate.steps._allocation import Group, allocate
-from curate.steps._groups import connected_components
+from curate.splitting.allocation import Group, allocate
+from curate.splitting.groups import connected_components
 from curate.steps.ingest import ingest
 from curate.steps.split import SplitReport, parse_ratios, split
 from curate.workspace import Workspace, create_workspace, open_workspace

@@ -13,12 +13,13 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from curate.cli._table import draw
+from curate.cli.table import draw
 from curate.errors import SettingError
-from curate.steps import _query_output as out
+from curate.reporting import query_output as out
+from curate.retrieval.querying import _meanings, describe_catalog
 from curate.steps.embed import embed
 from curate.steps.ingest import ingest
-from curate.steps.sql import _meanings, describe_catalog, sql
+from curate.steps.sql import sql
 from curate.workspace import create_workspace, open_workspace
 
 ROWS = [("1", "a,b", "tea", None), ("2", 'say "hi"', "tea", 0.5), ("3", "línea\nzwei", "=1+1", -3.25)]
@@ -127,7 +128,7 @@ def test_a_table_fits_and_says_what_it_leaves_out(width):
     lines = drawn.splitlines()
     body = [line for line in lines if not line.startswith(("…", "("))]
     assert len(body) == 12 and "… 40 more rows" in drawn and "(50 rows)" in drawn
-    from curate.cli._table import _width
+    from curate.cli.table import _width
 
     assert all(_width(line) <= width for line in body)
     assert width > 20 or "more columns do not fit" in drawn

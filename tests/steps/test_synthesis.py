@@ -106,7 +106,7 @@ def test_a_larger_count_adds_the_rest_and_the_same_command_adds_nothing(trained:
 def test_a_draw_that_copies_a_training_image_is_refused(trained: Path) -> None:
     from curate.catalog import models as catalog_models
     from curate.catalog import splits
-    from curate.steps._gates import Gates
+    from curate.synthesis.gates import Gates
 
     with open_workspace(trained) as workspace:
         model = catalog_models.find(workspace.catalog, "digits-diffusion-1")
@@ -127,7 +127,7 @@ def test_a_draw_that_copies_a_training_image_is_refused(trained: Path) -> None:
 
 
 def test_the_label_gate_knows_every_label_however_rare_and_says_what_it_learned_from(monkeypatch: pytest.MonkeyPatch) -> None:
-    from curate.steps import _gates
+    from curate.synthesis import gates as _gates
 
     monkeypatch.setattr(_gates, "_CLASSIFIER_ROWS", 9)
     vectors = np.repeat(np.eye(3, dtype=np.float32), [200, 200, 1], axis=0)

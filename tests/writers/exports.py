@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from curate.writers import ExportInfo, ExportRow
-from curate.writers._columns import ColumnTypes
+from curate.writers.layout.columns import ColumnTypes
 
 NASTY_LABELS = [
     "a/b",

@@ -12,8 +12,8 @@ import pytest
 
 from curate.errors import InputError, SettingError, WorkError
 from curate.plugins import load
-from curate.writers._c2pa import Signer, make_signer
-from curate.writers._marks import SOURCE_TYPE, read_mark
+from curate.writers.marking.c2pa import Signer, make_signer
+from curate.writers.marking.iptc import SOURCE_TYPE, read_mark
 
 from .exports import export_row, info_of, picture
 from .test_marks import pixels

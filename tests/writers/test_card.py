@@ -12,9 +12,9 @@ import yaml
 
 from curate import plugins
 from curate.writers import ExportInfo, Written
-from curate.writers._card import CardFacts, ModelFacts, dataset_card
-from curate.writers._croissant import croissant
-from curate.writers._files import file_facts
+from curate.writers.cards.croissant import croissant
+from curate.writers.cards.dataset_card import CardFacts, ModelFacts, dataset_card
+from curate.writers.layout.files import file_facts
 
 from .exports import NASTY_LABELS, export_row, info_of, picture
 

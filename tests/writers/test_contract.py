@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from curate import plugins
 from curate.errors import SettingError, WorkError
 from curate.writers import ExportInfo, ExportRow
-from curate.writers._files import file_facts
-from curate.writers._marks import read_mark
+from curate.writers.layout.files import file_facts
+from curate.writers.marking.iptc import read_mark
 
 from .exports import NASTY_LABELS, NASTY_TEXTS, export_row, info_of, picture, read_back
 

@@ -13,7 +13,7 @@ import pytest
 
 from curate import plugins
 from curate.writers import ExportRow
-from curate.writers._card import CardFacts, dataset_card
+from curate.writers.cards.dataset_card import CardFacts, dataset_card
 
 from .exports import export_row, info_of, picture
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from curate.errors import SettingError, WorkError
-from curate.writers._marks import MARKABLE, SOURCE_TYPE, mark_synthetic, read_mark
+from curate.writers.marking.iptc import MARKABLE, SOURCE_TYPE, mark_synthetic, read_mark
 
 CASES = [("PNG", ".png", mode, {}) for mode in ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")] + [
     ("JPEG", ".jpg", "L", {}),

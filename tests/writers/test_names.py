@@ -8,7 +8,7 @@ import unicodedata
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.writers._names import UNLABELLED, safe_names, safe_suffix
+from curate.writers.layout.names import UNLABELLED, safe_names, safe_suffix
 
 from .exports import NASTY_LABELS
 

@@ -117,7 +117,7 @@ def _put_images(workspace: Any, rows: int) -> None:
 def _put_vectors(workspace: Any, method: str, rows: int, real: Path | None) -> None:
     """Store vectors as `embed` does; ids count from 1."""
     from curate.catalog import vectors
-    from curate.steps._embedders import canonical_spec
+    from curate.embedding.specs import canonical_spec
 
     spec, slug = EMBEDDERS[method]
     width, known = WIDTHS[method], None if real is None else np.load(real).astype(np.float32)

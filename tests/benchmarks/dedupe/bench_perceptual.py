@@ -35,9 +35,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
 from curate.dedupers import MarkOptions
-from curate.dedupers._perceptual_join import pairs_within
-from curate.dedupers._perceptual_measure import FLOOR, LUMA
 from curate.dedupers.perceptual import PLUGIN
+from curate.dedupers.thumbnail_join.measure import FLOOR, LUMA
+from curate.dedupers.thumbnail_join.pairs import pairs_within
 from curate.embedders import EmbedderOptions
 from curate.embedders.perceptual import PLUGIN as EMBEDDER
 from curate.records import SILENT

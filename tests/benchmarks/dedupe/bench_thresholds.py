@@ -23,8 +23,8 @@ from typing import NamedTuple
 import numpy as np
 
 from curate import plugins
+from curate.deduplication.precision_curve import measure_curve
 from curate.embedders import EmbedderOptions
-from curate.steps._precision_curve import measure_curve
 
 THRESHOLDS = (0.80, 0.85, 0.88, 0.90, 0.92, 0.93, 0.94, 0.95, 0.96, 0.97, 0.98, 0.99)
 Edit = Callable[[str, random.Random], str]

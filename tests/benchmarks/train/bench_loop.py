@@ -21,10 +21,10 @@ import numpy as np
 import torch
 
 from curate.generators import Examples, FitOptions
-from curate.generators._language_settings import SHAKESPEARE_CHAR
-from curate.generators._loop import train
-from curate.generators._text_task import TextTask
 from curate.generators.diffusion import SMALL, TINY, _ImageTask
+from curate.generators.language.settings import SHAKESPEARE_CHAR
+from curate.generators.language.task import TextTask
+from curate.generators.training.loop import train
 from curate.records import SILENT
 
 

@@ -1,0 +1,1 @@
+"""The self-join of unit vectors over a cosine threshold."""

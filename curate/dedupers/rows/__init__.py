@@ -1,0 +1,1 @@
+"""Rows as the dedupers share them: equal ones, and working arrays for them."""

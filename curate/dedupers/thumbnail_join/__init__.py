@@ -1,0 +1,1 @@
+"""The self-join of perceptual vectors."""

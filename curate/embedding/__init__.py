@@ -1,0 +1,1 @@
+"""Which samples lack a vector, and which embedder makes it."""

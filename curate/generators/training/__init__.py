@@ -1,0 +1,1 @@
+"""What every family shares while it trains: loop, checkpoints, repeatable order, model folder."""

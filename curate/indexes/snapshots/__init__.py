@@ -1,0 +1,1 @@
+"""Indexes on disk, and what those over FAISS share."""

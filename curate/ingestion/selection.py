@@ -1,0 +1,351 @@
+"""Picks a sample's text, image, label and id out of a record, as `--text`, `--image`, `--label`, `--id`, `--label-from` say."""
+
+from __future__ import annotations
+
+import base64
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import orjson
+
+from curate.errors import BadRecord, SettingError
+from curate.records import Record
+
+if TYPE_CHECKING:
+    from curate.readers.opening.sources import SourceFile
+
+_OBVIOUS = ("text", "content", "body", "document", "sentence")
+_PATIENCE = 20
+"""Rows that may lack a named field at the start before the name is taken for a mistake."""
+
+_MAX_DEPTH = 200
+
+_ATOMS = (str, bool, type(None))
+_DATA_URL = re.compile(r"data:image/[\w.+-]+;base64,", re.IGNORECASE)
+_IMAGE_STARTS = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"GIF8", b"II*\0", b"MM\0*")
+_ABSENT: Any = object()
+
+
+class Picked(NamedTuple):
+    """What a record is as a sample.
+
+    Attributes:
+        text: None for an image without a caption.
+        media: an encoded image; None for text.
+        label: None where it is missing.
+        external_id: the id that the source gives it.
+        metadata: every field that was not picked, as JSON-like values; bytes are {"base64": …}, NaN and infinities None.
+    """
+
+    text: str | None
+    media: bytes | None
+    label: str | None
+    external_id: str | None
+    metadata: dict[str, Any]
+
+
+@dataclass(slots=True)
+class _State:
+    """What the rows so far have shown."""
+
+    good: bool = False
+    bad: int = 0
+    text_field: str | None = None
+    image_field: str | None = None
+
+
+@dataclass(frozen=True)
+class Selection:
+    """How rows become samples.
+
+    Attributes:
+        text: fields joined into the text; a dotted path reaches into objects and lists ("messages.0.content").
+            None named: the one field called text, content, body, document or sentence, or the only one that holds text.
+        label, id, image: a field each, dotted likewise; an image is bytes, a {"bytes": …} object or a data: URL.
+        label_from: "folder", "folder:2" (the grandparent), or "file-name REGEX" (its first group, else all that it matched).
+        joiner: stands between joined texts.
+
+    Raises:
+        SettingError: `label_from` cannot be read, or both it and `label` are given.
+    """
+
+    text: tuple[str, ...] = ()
+    label: str | None = None
+    id: str | None = None
+    image: str | None = None
+    label_from: str | None = None
+    joiner: str = "\n\n"
+    _state: _State = field(default_factory=_State, init=False, repr=False, compare=False)
+    _from: Callable[[Record, SourceFile], str] | None = field(default=None, init=False, repr=False, compare=False)
+    _used: frozenset[str] = field(default=frozenset(), init=False, repr=False, compare=False)
+    _nested: tuple[str, ...] = field(default=(), init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.label and self.label_from:
+            raise SettingError(
+                f"a label comes from the field {self.label!r} or from {self.label_from!r}, not both",
+                hint="give --label or --label-from",
+            )
+        if any(not name.strip() for name in self.text):
+            raise SettingError(f"--text names an empty field: {','.join(self.text)!r}", hint="--text question,answer")
+        named = [name for name in (*self.text, self.label, self.id, self.image) if name]
+        object.__setattr__(self, "_used", frozenset(named))
+        object.__setattr__(self, "_nested", tuple(name for name in named if "." in name))
+        object.__setattr__(self, "_from", _label_source(self.label_from) if self.label_from else None)
+
+    def begin_source(self, *, fitted_before: bool) -> None:
+        """Choose the fields anew, so that what the rows of a source become depends on that source alone.
+
+        Args:
+            fitted_before: rows were taken with these settings before, so a row without a named field is bad data, no mistake.
+        """
+        state = self._state
+        state.text_field = state.image_field = None
+        state.good = state.good or fitted_before
+
+    def pick(self, record: Record, source: SourceFile) -> Picked:
+        """Make a sample's parts of one record.
+
+        Raises:
+            BadRecord: `no-text`, `no-image`, `empty-text`, `nul-in-text`, `bad-label`, `bad-id`, `no-label-match`,
+                `nested-too-deep`.
+            SettingError: no row so far has the fields that were named, or it cannot be told which field is the text.
+        """
+        label = self._from(record, source) if self._from else None
+        fields = record.fields
+        if fields is None:
+            if record.text is not None:
+                _check_text(record.text)
+            return Picked(record.text, record.media, label, None, {})
+        state = self._state
+        if not self.text and not self.image:
+            self._settle(fields)
+        media = self._media(fields)
+        text = self._text(fields)
+        if self.label:
+            label = _name(_get(fields, self.label), "bad-label")
+        external_id = _name(_get(fields, self.id), "bad-id") if self.id else None
+        state.good = True
+        return Picked(text, media, label, external_id, self._rest(fields))
+
+    def _text(self, fields: Mapping[str, Any]) -> str | None:
+        names = self.text
+        if len(names) == 1 or not names:
+            name = names[0] if names else self._state.text_field
+            if name is None:
+                return None
+            value = fields.get(name)
+            text = value if type(value) is str else self._one_text(fields, name)
+        else:
+            text = self.joiner.join([part for name in names if (part := self._one_text(fields, name)).strip()])
+        _check_text(text)
+        return text
+
+    def _one_text(self, fields: Mapping[str, Any], name: str) -> str:
+        value = _get(fields, name)
+        if type(value) is str:
+            return value
+        if value is _ABSENT:
+            self._missing(name, fields)
+            raise BadRecord("no-text", f"no field {name!r}; there are {', '.join(map(str, fields))}"[:200])
+        if value is None or (type(value) is float and not math.isfinite(value)):
+            raise BadRecord("no-text", f"the field {name!r} is null")
+        if isinstance(value, bytes):
+            raise BadRecord("no-text", f"the field {name!r} holds bytes")
+        return metadata_json(value)
+
+    def _media(self, fields: Mapping[str, Any]) -> bytes | None:
+        name = self.image or self._state.image_field
+        if name is None:
+            return None
+        value = _get(fields, name)
+        if isinstance(value, dict):
+            value = value.get("bytes")
+        if isinstance(value, bytes) and value:
+            return value
+        if isinstance(value, str) and (match := _DATA_URL.match(value)):
+            try:
+                return base64.b64decode(value[match.end() :], validate=True)
+            except ValueError as error:
+                raise BadRecord("no-image", str(error)) from None
+        if value is _ABSENT:
+            self._missing(name, fields)
+        raise BadRecord("no-image", f"the field {name!r} holds no image bytes")
+
+    def _missing(self, name: str, fields: Mapping[str, Any]) -> None:
+        """Stop when the first rows all lack a named field: that is a typing mistake, not bad data."""
+        state = self._state
+        state.bad += 1
+        if not state.good and state.bad >= _PATIENCE:
+            raise SettingError(
+                f"none of the first {state.bad} rows has a field {name!r}", hint=f"the fields are {', '.join(map(str, fields))}"
+            )
+
+    def _settle(self, fields: Mapping[str, Any]) -> None:
+        """Choose the text or image field when none was named; a choice that fits the row stays."""
+        state = self._state
+        if state.text_field in fields or state.image_field in fields:
+            return
+        state.text_field = state.image_field = None
+        rest = {name: value for name, value in fields.items() if name not in self._used}
+        obvious = [name for name in _OBVIOUS if name in rest]
+        strings = [name for name, value in rest.items() if isinstance(value, str)]
+        images = [name for name, value in rest.items() if _holds_image(value)]
+        if len(obvious) == 1 or (not obvious and not images and len(strings) == 1):
+            state.text_field = (obvious or strings)[0]
+        elif len(images) == 1 and not obvious:
+            state.image_field = images[0]
+        elif state.good:
+            raise BadRecord("no-text", f"which field is the text? {', '.join(map(str, fields))}"[:200])
+        else:
+            candidates = strings or list(map(str, fields))
+            raise SettingError(
+                f"which field is the text? There are {', '.join(map(str, fields)) or 'none'}",
+                hint=f"--text {','.join(candidates[:2]) or 'FIELD'}",
+            )
+
+    def _rest(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        used = self._used
+        state = self._state
+        rest = {name: value for name, value in fields.items() if name not in used}
+        if state.text_field is not None:
+            rest.pop(state.text_field, None)
+        elif state.image_field is not None:
+            rest.pop(state.image_field, None)
+        for name, value in rest.items():
+            if type(value) not in _ATOMS:
+                rest[name] = _plain(value)
+        for path in self._nested:
+            if path not in fields:
+                _drop(rest, path.split("."))
+        return rest
+
+
+def metadata_json(metadata: Any) -> str:
+    """Write JSON-like values as JSON; an integer beyond 64 bits is written as text, NaN and infinities as null.
+
+    Raises:
+        BadRecord: `nested-too-deep`; never for what `Selection.pick` gave.
+    """
+    try:
+        return orjson.dumps(metadata, option=orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:
+        return orjson.dumps(_plain(metadata), option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def _label_source(text: str) -> Callable[[Record, SourceFile], str]:
+    kind, _, pattern = text.strip().partition(" ")
+    if kind == "file-name" and pattern.strip():
+        try:
+            regex = re.compile(pattern.strip())
+        except re.error as error:
+            raise SettingError(f"the regular expression {pattern.strip()!r} cannot be read: {error}") from None
+        return lambda record, source: _from_name(regex, record, source)
+    match = re.fullmatch(r"folder(?::([1-9]\d?))?", text.strip())
+    if match is None:
+        raise SettingError(
+            f"--label-from cannot be {text!r}",
+            hint="""--label-from folder, --label-from folder:2 or --label-from 'file-name ^([a-z]+)_'""",
+        )
+    level = int(match[1] or 1)
+    return lambda record, source: _from_folder(level, record, source)
+
+
+def _from_name(regex: re.Pattern[str], record: Record, source: SourceFile) -> str:
+    name = (record.path or source.path.name).rsplit("/", 1)[-1]
+    match = regex.search(name)
+    label = match and (match[1] if regex.groups else match[0])
+    if not label:
+        raise BadRecord("no-label-match", f"{regex.pattern!r} finds nothing in {name!r}"[:200])
+    return label
+
+
+def _from_folder(level: int, record: Record, source: SourceFile) -> str:
+    parts = record.path.split("/") if record.path else source.path.parts[1:]
+    if len(parts) <= level or not parts[-1 - level]:
+        raise BadRecord("no-label-match", f"{record.path or source.path} has no folder {level} above it"[:200])
+    return parts[-1 - level]
+
+
+def _get(fields: Mapping[str, Any], path: str) -> Any:
+    value = fields.get(path, _ABSENT)
+    if value is not _ABSENT or "." not in path:
+        return value
+    value = fields
+    for part in path.split("."):
+        if isinstance(value, Mapping):
+            value = value.get(part, _ABSENT)
+        elif isinstance(value, list) and part.isdecimal() and int(part) < len(value):
+            value = value[int(part)]
+        else:
+            return _ABSENT
+    return value
+
+
+def _drop(rest: dict[str, Any], parts: list[str]) -> None:
+    """Take one picked leaf out of nested metadata; the objects on the way are `_plain`'s copies. List items stay."""
+    holder: Any = rest
+    for part in parts[:-1]:
+        if not isinstance(holder, dict) or part not in holder:
+            return
+        holder = holder[part]
+    if isinstance(holder, dict):
+        holder.pop(parts[-1], None)
+
+
+def _check_text(text: str) -> None:
+    if not text or text.isspace():
+        raise BadRecord("empty-text")
+    if "\0" in text:
+        raise BadRecord("nul-in-text", f"at character {text.index(chr(0))}")
+
+
+def _name(value: Any, reason: str) -> str | None:
+    """Write a label or an id as text; nothing, white space and NaN are None."""
+    if type(value) is str:
+        if "\0" in value:
+            raise BadRecord(reason, "it holds a NUL")
+        return value if value.strip() else None
+    if value is _ABSENT or value is None:
+        return None
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            return None
+        return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
+    raise BadRecord(reason, f"it is a {type(value).__name__}, not a word or a number")
+
+
+def _holds_image(value: Any) -> bool:
+    data = value.get("bytes") if isinstance(value, dict) else value
+    return isinstance(data, bytes) and data.startswith(_IMAGE_STARTS)
+
+
+def _plain(value: Any, depth: int = 0) -> Any:
+    """Copy a value as JSON can hold it.
+
+    Raises:
+        BadRecord: `nested-too-deep`; orjson writes no more than 254 levels.
+    """
+    kind = type(value)
+    if kind is str or kind is bool or value is None:
+        return value
+    if kind is int:
+        return value if -(2**63) <= value < 2**64 else str(value)
+    if kind is float:
+        return value if math.isfinite(value) else None
+    if depth > _MAX_DEPTH:
+        raise BadRecord("nested-too-deep", f"more than {_MAX_DEPTH} levels")
+    if isinstance(value, Mapping):
+        return {str(key): _plain(held, depth + 1) for key, held in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(held, depth + 1) for held in value]
+    if isinstance(value, bytes):
+        return {"base64": base64.b64encode(value).decode()}
+    return str(value)

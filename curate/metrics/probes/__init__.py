@@ -1,0 +1,1 @@
+"""Classifiers, features and distances, for the metrics that probe samples."""

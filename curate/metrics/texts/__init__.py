@@ -1,0 +1,1 @@
+"""Words, spans and a byte model, for the metrics of texts."""

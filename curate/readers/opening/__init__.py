@@ -1,0 +1,1 @@
+"""From what the user named to open streams: files, folders, archives, compression."""

@@ -1,0 +1,1 @@
+"""What several readers share once a stream is open."""

@@ -1,0 +1,1 @@
+"""Asking: SQL over the catalog, and the samples nearest to something."""

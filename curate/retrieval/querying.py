@@ -1,0 +1,135 @@
+"""Questions in SQL: the sandboxed answer, and what there is to ask about."""
+
+from __future__ import annotations
+
+import tomllib
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curate.catalog import query as queries
+from curate.catalog import vectors
+from curate.catalog.query import Limits, QueryResult, TextEmbedders
+from curate.catalog.vectors import EmbedderRow
+from curate.embedders import Embedder
+from curate.embedding.specs import canonical_spec, load_embedder, spec_modalities
+from curate.errors import CurateError, SettingError
+from curate.resources import resource_folder
+from curate.workspace import CATALOG_NAME, Workspace
+
+DEFAULT_TIMEOUT_S = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnMeaning:
+    """A column, its type, and what it holds."""
+
+    name: str
+    type: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class RelationMeaning:
+    """A table or view, what a row of it is, and its columns."""
+
+    name: str
+    kind: str
+    meaning: str
+    columns: tuple[ColumnMeaning, ...]
+
+
+def describe_catalog(workspace: Workspace) -> tuple[RelationMeaning, ...]:
+    """Every view and table that a query may name, with what they mean."""
+    return tuple(
+        RelationMeaning(
+            relation.name,
+            relation.kind,
+            meaning_of(relation.name),
+            tuple(ColumnMeaning(name, kind, meaning_of(relation.name, name)) for name, kind in relation.columns),
+        )
+        for relation in queries.relations(workspace.catalog)
+    )
+
+
+def meaning_of(relation: str, column: str | None = None) -> str:
+    """One line about a relation or one of its columns, from `schemas/sql/meanings.toml`; "" where nobody wrote one."""
+    texts = _meanings()
+    key = "vectors_*" if relation.startswith("vectors_") else relation
+    own = texts.get(key, {})
+    return str(own.get("is", "")) if column is None else str(own.get(column) or texts["columns"].get(column, ""))
+
+
+@cache
+def _meanings() -> dict[str, dict[str, str]]:
+    return tomllib.loads((resource_folder("schemas") / "sql" / "meanings.toml").read_text(encoding="utf-8"))
+
+
+def _text_embedders(workspace: Workspace) -> TextEmbedders:
+    rows = {row.slug: row for row in vectors.embedders(workspace.catalog) if _takes_text(row)}
+    preferred = canonical_spec(workspace.settings.embedders.text)
+    default = next((slug for slug, row in rows.items() if row.spec == preferred), next(iter(rows)) if len(rows) == 1 else None)
+    loaded = _Loaded(workspace, rows)
+    return TextEmbedders({slug: row.dimension for slug, row in rows.items()}, default, loaded.embed, loaded.close)
+
+
+def _takes_text(row: EmbedderRow) -> bool:
+    with suppress(CurateError):  # a plug-in that is no longer installed offers no function
+        return "text" in spec_modalities(row.spec)
+    return False
+
+
+class _Loaded:
+    """The embedders that a query turned out to need."""
+
+    def __init__(self, workspace: Workspace, rows: dict[str, EmbedderRow]) -> None:
+        self._workspace = workspace
+        self._rows = rows
+        self._open: dict[str, Embedder] = {}
+
+    def embed(self, slug: str, text: str) -> NDArray[np.float32]:
+        """(dimension,) the vector of one text."""
+        if slug not in self._open:
+            self._open[slug] = checked(load_embedder(self._workspace, self._rows[slug].spec), self._rows[slug])
+        return self._open[slug].embed_texts([text])[0]
+
+    def close(self) -> None:
+        """Close them."""
+        while self._open:
+            self._open.popitem()[1].close()
+
+
+def checked(embedder: Embedder, row: EmbedderRow) -> Embedder:
+    """An embedder that makes the vectors which the catalog holds.
+
+    Raises:
+        SettingError: it is another model or version by now.
+    """
+    if embedder.fingerprint != row.fingerprint:
+        embedder.close()
+        raise SettingError(
+            f"the vectors of {row.slug!r} were made by another model or version than the one installed now",
+            hint=f"curate embed DATASET --embedder {row.spec} --replace",
+        )
+    return embedder
+
+
+def answer(workspace: Workspace, query: str, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> QueryResult:
+    """Run one statement that reads, in a process of its own; the step `sql` says what is allowed."""
+    if timeout_s <= 0:
+        raise SettingError(f"a time limit is above 0 seconds, got {timeout_s:g}", hint="--timeout 300")
+    if not workspace.read_only:
+        raise SettingError(
+            "the workspace is open for writing, and a query reads it from another process",
+            hint="open_workspace(…, read_only=True)",
+        )
+    limits = Limits(
+        timeout_s=timeout_s,
+        memory_bytes=max(workspace.memory_bytes // 2, 256_000_000),
+        spill=workspace.root / "indexes" / "spill",
+        threads=workspace.threads,
+    )
+    return QueryResult(workspace.root / CATALOG_NAME, query, limits=limits, embedders=_text_embedders(workspace))

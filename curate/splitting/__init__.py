@@ -1,0 +1,1 @@
+"""Which samples belong together, and which part each group goes to."""

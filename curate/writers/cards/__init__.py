@@ -1,0 +1,1 @@
+"""What describes an export: the dataset card and Croissant."""

@@ -1,0 +1,1 @@
+"""Columns, files and names, the same in every format."""

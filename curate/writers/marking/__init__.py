@@ -1,0 +1,1 @@
+"""How synthetic images are marked in their files."""
