@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from curate.cli import asking, corpus, curation, demo, evaluation, keeping, recipes, reporting, synthesis, thresholds
-from curate.cli.options import debugging, report_error, set_debug
+from curate.cli.failures import debugging, report_error, set_debug
 from curate.errors import CurateError, WorkError
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from curate.cli.options import JsonOption, WaitOption, WorkspaceOption, lines, opened, rate, seconds, show, tally
+from curate.cli.formatting import lines, rate, seconds, show, tally
+from curate.cli.options import JsonOption, WaitOption, WorkspaceOption, opened
 
 if TYPE_CHECKING:
     from curate.embedding.missing import EmbedReport

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from curate.cli.options import JsonOption, WaitOption, WorkspaceOption, YesOption, lines, opened, seconds, show
+from curate.cli.formatting import lines, seconds, show
+from curate.cli.options import JsonOption, WaitOption, WorkspaceOption, YesOption, opened
 from curate.cli.thresholds import show_borderline, show_rethreshold, show_target
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from curate.cli.options import seconds
+from curate.cli.formatting import seconds
 
 _CHAPTERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from curate.cli.options import JsonOption, WaitOption, WorkspaceOption, lines, opened, seconds, show
+from curate.cli.formatting import lines, seconds, show
+from curate.cli.options import JsonOption, WaitOption, WorkspaceOption, opened
 
 if TYPE_CHECKING:
     from curate.metrics import Measure

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
-from curate.cli.options import seconds
+from curate.cli.formatting import seconds
 from curate.records import Progress
 
 _LINE_EVERY_S = 10.0

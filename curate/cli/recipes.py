@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from curate.cli.options import JsonOption, WaitOption, WorkspaceOption, lines, opened, print_json, seconds
+from curate.cli.formatting import lines, print_json, seconds
+from curate.cli.options import JsonOption, WaitOption, WorkspaceOption, opened
 
 if TYPE_CHECKING:
     from curate.steps.run import PlannedStep, RecipeReport

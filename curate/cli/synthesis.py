@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from curate.cli.options import JsonOption, WaitOption, WorkspaceOption, lines, opened, print_json, seconds, show, tally
+from curate.cli.formatting import lines, print_json, seconds, show, tally
+from curate.cli.options import JsonOption, WaitOption, WorkspaceOption, opened
 
 if TYPE_CHECKING:
     from curate.steps.generate import GenerateReport

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from curate.cli.options import JsonOption, WaitOption, WorkspaceOption, YesOption, lines, opened, seconds, show
+from curate.cli.formatting import lines, seconds, show
+from curate.cli.options import JsonOption, WaitOption, WorkspaceOption, YesOption, opened
 
 if TYPE_CHECKING:
     from curate.catalog.samples import Sample

@@ -222,7 +222,7 @@ def test_texts_are_measured_by_their_own_metrics(tmp_path):
 
 def test_the_command_prints_every_overall_figure_beside_its_reference_or_one_json_object(home, noisy, capsys):
     from curate.cli.evaluation import _describe
-    from curate.cli.options import show
+    from curate.cli.formatting import show
 
     show(noisy, False, _describe)
     printed = capsys.readouterr().out
