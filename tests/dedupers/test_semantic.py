@@ -12,7 +12,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from curate.dedupers import MarkOptions, _semantic_cells, _semantic_join, _semantic_prefix
+from curate.dedupers import MarkOptions
+from curate.dedupers.cosine_join import cells as cells_module
+from curate.dedupers.cosine_join import join, prefix
 from curate.dedupers.rows.scratch import Scratch
 from curate.dedupers.semantic import Semantic
 from curate.errors import SettingError
@@ -92,10 +94,10 @@ def test_blocks_threads_memory_and_pruning_width_move_no_mark(monkeypatch, tmp_p
         (200, 2, 1000, (32, 64)),
         (1, 2, 0, (8,)),
     ):
-        monkeypatch.setattr(_semantic_join, "BLOCK_ROWS", block)
-        monkeypatch.setattr(_semantic_join, "TILE_COLUMNS", block + 1)
-        monkeypatch.setattr(_semantic_join, "TILE_ROWS", max(1, block // 3))
-        monkeypatch.setattr(_semantic_prefix, "WIDTHS", widths or (10_000,))
+        monkeypatch.setattr(join, "BLOCK_ROWS", block)
+        monkeypatch.setattr(join, "TILE_COLUMNS", block + 1)
+        monkeypatch.setattr(join, "TILE_ROWS", max(1, block // 3))
+        monkeypatch.setattr(prefix, "WIDTHS", widths or (10_000,))
         marks = mark(
             vectors,
             order,
@@ -110,7 +112,7 @@ def test_blocks_threads_memory_and_pruning_width_move_no_mark(monkeypatch, tmp_p
 
 
 def test_the_partitioned_pass_finds_nearly_all_keeps_the_law_and_says_so(monkeypatch):
-    monkeypatch.setattr(_semantic_cells, "BLOCK_ROWS", 700)
+    monkeypatch.setattr(cells_module, "BLOCK_ROWS", 700)
     vectors = clustered(8, 5000, 48, spread=0.2)
     exact, partitioned = mark(vectors, threshold=0.9), mark(vectors, threshold=0.9, exact_up_to=0)
     flagged = exact.stands_for >= 0
@@ -223,7 +225,7 @@ def test_settled_rows_are_not_compared_with_each_other_and_a_few_new_ones_are_co
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(1, 150)), max_size=12))
 def test_cells_give_back_what_was_put_in_in_order(adds):
     rows = sum(count for _, count in adds)
-    cells = _semantic_cells.Cells(5, rows, 3, Scratch(MarkOptions()))
+    cells = cells_module.Cells(5, rows, 3, Scratch(MarkOptions()))
     expected: dict[int, list[int]] = {cell: [] for cell in range(5)}
     for number, (cell, count) in enumerate(adds):
         ranks = np.arange(count) + 1_000 * number

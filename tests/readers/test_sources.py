@@ -21,7 +21,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate.errors import InputError, SettingError
-from curate.readers import ReadOptions, _streams
+from curate.readers import ReadOptions
+from curate.readers.opening import streams
 from curate.readers.opening.formats import readable_suffixes
 from curate.readers.opening.globs import compile_glob, path_filter
 from curate.readers.opening.sources import expand, read_file
@@ -408,7 +409,7 @@ def write_bomb(path: Path, kind: str, size: int) -> None:
 def test_a_bomb_stops_by_its_ratio_and_is_never_held(tmp_path, monkeypatch, kind):
     size = 300 * 2**20
     if kind not in ("jsonl.gz", "zip"):  # the same law at a smaller scale, for the test's sake
-        monkeypatch.setattr(_streams, "RATIO_FLOOR", 40 * 2**20)
+        monkeypatch.setattr(streams, "RATIO_FLOOR", 40 * 2**20)
         size = 48 * 2**20
     path = tmp_path / f"bomb.{kind.removesuffix(' of gz')}"
     write_bomb(path, kind, size)
