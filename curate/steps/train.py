@@ -317,8 +317,8 @@ def _material(workspace: Workspace, split: Split, modality: str, max_share: floa
         notes.append(f"{taken} take part (at most {max_share:g} of a label)")
     depth = int(max(drawn["depth"].to_pylist())) if drawn is not None and drawn.num_rows else 0
     return _Material(
-        train=_examples(workspace, learned, drawn),
-        validation=_examples(workspace, watched, None),
+        train=_examples(workspace, modality, learned, drawn),
+        validation=_examples(workspace, modality, watched, None),
         digest=_digest(
             [t["content_hash"].to_pylist() + t["label"].to_pylist() for t in (learned, watched, drawn) if t is not None]
         ),
@@ -339,11 +339,11 @@ def _within_share(drawn: pa.Table, real: pa.Table, max_share: float) -> pa.Table
     return drawn.take(pa.array(rows, pa.int64()))
 
 
-def _examples(workspace: Workspace, real: pa.Table, drawn: pa.Table | None) -> Examples:
+def _examples(workspace: Workspace, modality: str, real: pa.Table, drawn: pa.Table | None) -> Examples:
     tables = [real] if drawn is None else [real, drawn.select(real.column_names)]
     table = pa.concat_tables(tables)
     labels, ids = table["label"].to_pylist(), table["sample_id"].to_pylist()
-    if table.num_rows and table["modality"][0].as_py() == "text":
+    if modality == "text":
         return Examples(labels=labels, texts=table["text"].to_pylist(), ids=ids)
     blobs = table["blob"].to_pylist()
 

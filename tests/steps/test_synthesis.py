@@ -195,6 +195,18 @@ def test_what_cannot_be_is_refused_with_advice(trained: Path) -> None:
             reproduce(workspace, [1])
 
 
+def test_a_split_without_a_validation_part_is_learned_from(tmp_path: Path) -> None:
+    source = tmp_path / "one.jsonl"
+    source.write_text('{"text": "how do I reset my password", "label": "a"}\n')
+    with open_workspace(create_workspace(tmp_path / "ws")) as workspace:
+        ingest(workspace, [source], dataset="one", label="label")
+        split(workspace, "one", ratios={"train": 1.0})
+        report = train(
+            workspace, "causal-lm", "one/train", settings={"steps": 2, "width": 16, "layers": 1, "heads": 2, "vocabulary": 260}
+        )
+        assert (report.samples, report.validation_loss, report.steps) == (1, None, 2)
+
+
 def test_altered_weights_are_noticed(trained: Path) -> None:
     with open_workspace(trained) as workspace:
         generate(workspace, "digits-diffusion-1", labels=["1"], count=1, label_gate=False)
