@@ -11,7 +11,8 @@ CurateError                 the root: a message that says what and with which va
     ├── WorkspaceLocked     another process is writing to it; the message names its process id
     └── WorkspaceDamaged    its files contradict each other, or a newer `curate` wrote them
 
-`BadRecord` is not among them: it rejects one record, is counted, and never ends a run.
+`BadRecord` is not among them: it rejects one record, is counted, and never ends a run. `PluginWarning` is a warning: a plug-in
+from outside cannot be used and is left out.
 """
 
 from __future__ import annotations
@@ -70,6 +71,10 @@ class WorkspaceLocked(WorkspaceError):
 
 class WorkspaceDamaged(WorkspaceError):
     """The workspace's files contradict each other."""
+
+
+class PluginWarning(UserWarning):
+    """A plug-in from outside was left out, with the reason; the work goes on without it."""
 
 
 class BadRecord(Exception):

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -18,11 +18,13 @@ KINDS = st.sampled_from(["i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "
 
 
 @settings(deadline=None)
+@example(np.array([np.nan, 1.0, -0.0, np.inf]), 1, 1)
 @given(KINDS.flatmap(lambda kind: arrays.arrays(kind, st.integers(0, 20))), st.integers(1, 3), st.integers(0, 4))
 def test_numbers_go_to_arrow_and_come_back(values, step, start):
     strided = values[::step]
     column = as_column(strided)
-    assert column.equals(pa.array(strided))
+    assert column.type == pa.array(strided).type and column.null_count == 0
+    assert column.to_numpy().tobytes() == strided.tobytes()  # by bytes: NaN is not equal to itself
     halves = pa.chunked_array([column.slice(0, start), column.slice(start)], column.type)
     for there in (column.slice(start), halves.slice(start)):
         back = as_array(there)

@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from curate.cli import asking, corpus, curation, demo, evaluation, keeping, recipes, reporting, synthesis, thresholds
-from curate.cli.failures import debugging, report_error, set_debug
+from curate.cli.failures import debugging, report_error, set_debug, show_warnings_as_notes
 from curate.errors import CurateError, WorkError
 
 
@@ -60,6 +60,7 @@ def main() -> None:
     if "--debug" in sys.argv:
         sys.argv.remove("--debug")
         set_debug()
+    show_warnings_as_notes()
     sys.exit(_outcome())
 
 

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+import warnings
+from typing import Any
 
-from curate.errors import CurateError
-
-if TYPE_CHECKING:
-    pass
-
+from curate.errors import CurateError, PluginWarning
 
 _DEBUG = "CURATE_DEBUG"
 
@@ -23,6 +20,19 @@ def debugging() -> bool:
 def set_debug() -> None:
     """Show tracebacks of expected errors, in child processes too."""
     os.environ[_DEBUG] = "1"
+
+
+def show_warnings_as_notes() -> None:
+    """Print a `PluginWarning` as one line for a person; other warnings stay Python's own business."""
+    shown = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *where: Any, **rest: Any) -> None:
+        if issubclass(category, PluginWarning):
+            print(f"note: {message}", file=sys.stderr)
+        else:
+            shown(message, category, *where, **rest)
+
+    warnings.showwarning = show
 
 
 def report_error(error: CurateError) -> int:

@@ -208,12 +208,11 @@ def _measure(workspace: Workspace, trial: Trial, modality: str) -> tuple[list[Me
 
     measures: list[Measure] = []
     notes: list[str] = []
-    chosen = [name for name in plugins.names("metrics") if modality in plugins.load("metrics", name).modalities]
+    chosen: list[type[Metric]] = [kind for _, kind in plugins.usable("metrics") if modality in kind.modalities]
     workspace.progress.start("measuring", total=len(chosen), unit="metrics")
     with threadpool_limits(workspace.threads):
-        for name in chosen:
-            metric: Metric = plugins.load("metrics", name)()
-            found = metric.measure(trial)
+        for kind in chosen:
+            found = kind().measure(trial)
             measures += found.measures
             notes += found.notes
             workspace.progress.advance(1)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from functools import cache, lru_cache
+from functools import cache
 from typing import NamedTuple
 
 from curate import plugins
-from curate.errors import SettingError
 from curate.readers import Reader
 
 _CODECS = {".gz": "gz", ".zst": "zst", ".zstd": "zst", ".bz2": "bz2", ".xz": "xz"}
@@ -51,7 +50,6 @@ def _split(name: str) -> tuple[str, str]:
     return (stem, dot + suffix) if dot else (name, "")
 
 
-@lru_cache(maxsize=1024)
 def _by_suffix(suffix: str) -> Form | None:
     if suffix == ".tar":
         return Form("", "tar", None)
@@ -63,17 +61,20 @@ def _by_suffix(suffix: str) -> Form | None:
     return Form("", "", reader) if reader else None
 
 
-@cache
 def _readers() -> dict[str, type[Reader]]:
+    return _by_names(plugins.names("readers"))
+
+
+@cache
+def _by_names(names: tuple[str, ...]) -> dict[str, type[Reader]]:
+    """The reader of each suffix; the names are only there to look again when one was registered."""
     by_suffix: dict[str, type[Reader]] = {}
     owners: dict[str, str] = {}
-    for name in plugins.names("readers"):
-        reader: type[Reader] = plugins.load("readers", name)
+    for name, reader in sorted(plugins.usable("readers"), key=lambda pair: pair[0] not in plugins.own("readers")):
         for suffix in reader.suffixes:
             if suffix in owners:
-                raise SettingError(
-                    f"two readers take {suffix} files: {owners[suffix]} and {name}", hint="uninstall the package of one of them"
-                )
-            owners[suffix] = name
-            by_suffix[suffix] = reader
+                plugins.tell(f"the reader {name!r} does not get {suffix} files: {owners[suffix]!r} reads them")
+            else:
+                owners[suffix] = name
+                by_suffix[suffix] = reader
     return by_suffix
