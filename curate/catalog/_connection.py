@@ -110,6 +110,11 @@ class Catalog:
         return self._open is not None
 
     @property
+    def in_transaction(self) -> bool:
+        """Whether a block of `transaction` is open."""
+        return self._depth > 0
+
+    @property
     def connection(self) -> duckdb.DuckDBPyConnection:
         """The raw connection, for the modules of this package.
 

@@ -3,30 +3,26 @@
 `curate.catalog.query` runs it as `python -P -m curate.catalog._query_worker`. DuckDB's settings close the file system, the
 network and Python's variables; they do not bound what one expression allocates or how long it runs, so the process has
 limits of its own, and its parent may kill it at any moment.
-
-Frames, in both directions: one byte that says what, eight bytes of length, the payload.
-From the parent: Q the request (JSON), V a vector (float32 bytes), N no vector can be made (a message).
-To the parent: B a piece of the Arrow stream, E a text to embed (JSON), X an error (JSON), D the end.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import queue
 import struct
 import sys
-import threading
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from io import BytesIO
-from typing import Any, BinaryIO
+from typing import Any
 
 import duckdb
 
+from curate.catalog._query_columns import faithful
+from curate.catalog._query_frames import Channel
+
 ALLOWED = ("SELECT", "EXPLAIN")
-HEADER = struct.Struct("<cQ")
 SLACK_BYTES = 768_000_000
 """What the process may take beyond DuckDB's own limit: Arrow batches, buffers that DuckDB does not count, threads."""
 _BATCH_ROWS = 4096
@@ -39,39 +35,6 @@ class Refused(Exception):
     def __init__(self, message: str, hint: str | None = None) -> None:
         super().__init__(message)
         self.hint = hint
-
-
-class Channel:
-    """Frames to and from the parent; ends the process when the parent is gone."""
-
-    def __init__(self, source: BinaryIO, sink: BinaryIO) -> None:
-        self._source = source
-        self._sink = sink
-        self._inbox: queue.SimpleQueue[tuple[bytes, bytes]] = queue.SimpleQueue()
-        self._asking = threading.Lock()
-        self._sending = threading.Lock()
-        threading.Thread(target=self._listen, daemon=True).start()
-
-    def send(self, kind: bytes, payload: bytes) -> None:
-        with self._sending:
-            self._sink.write(HEADER.pack(kind, len(payload)))
-            self._sink.write(payload)
-            self._sink.flush()
-
-    def receive(self) -> tuple[bytes, bytes]:
-        return self._inbox.get()
-
-    def ask(self, kind: bytes, payload: bytes) -> tuple[bytes, bytes]:
-        """Send a frame and wait for the answer to it."""
-        with self._asking:
-            self.send(kind, payload)
-            return self.receive()
-
-    def _listen(self) -> None:
-        while header := self._source.read(HEADER.size):
-            kind, length = HEADER.unpack(header)
-            self._inbox.put((kind, self._source.read(length)))
-        os._exit(1)  # the parent is gone: nobody will read the answer
 
 
 def main() -> None:
@@ -133,6 +96,7 @@ def _answer(request: dict[str, Any], channel: Channel) -> None:
         relation = connection.sql(statement)
         if relation is None:
             raise Refused("the statement has no result")
+        relation = faithful(relation)
         # vectors are long rows: fewer of them make a batch
         rows = _BATCH_ROWS if len(relation.columns) < _LONG_COLUMNS else _BATCH_ROWS // 8
         reader = relation.to_arrow_reader(rows)

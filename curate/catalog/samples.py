@@ -5,11 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-import duckdb
-
 from curate.catalog._connection import Catalog
-from curate.catalog.query import check_expression
-from curate.errors import SettingError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -135,26 +131,6 @@ def by_ids(catalog: Catalog, sample_ids: pa.Table) -> dict[int, Sample]:
                WHERE sample_id IN (SELECT sample_id FROM chosen)"""
         )
     return {row[0]: Sample(*row) for row in rows}
-
-
-def matching(catalog: Catalog, where: str) -> list[int]:
-    """The ids of the real samples that a condition names, rising.
-
-    Args:
-        where: a boolean SQL expression over the columns of the view `samples`.
-
-    Raises:
-        SettingError: it is no such expression.
-    """
-    check_expression(where)
-    try:
-        rows = catalog.rows(f"SELECT sample_id FROM samples WHERE origin = 'real' AND ({where}\n) ORDER BY sample_id")
-    except duckdb.Error as error:
-        raise SettingError(
-            f"the condition {where!r} cannot be used: {str(error).splitlines()[0]}",
-            hint="curate sql --schema names the columns",
-        ) from error
-    return [row[0] for row in rows]
 
 
 def texts(catalog: Catalog, sample_ids: pa.Table, *, batch_rows: int = 8192) -> Iterator[pa.RecordBatch]:

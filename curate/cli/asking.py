@@ -64,6 +64,7 @@ def search(
     embedder: Annotated[str | None, typer.Option("--embedder", "-e", help="Compare the vectors of this embedder.")] = None,
     origin: Annotated[str, typer.Option(metavar="real|synthetic|all", help="Which samples.")] = "all",
     dropped: Annotated[bool, typer.Option("--dropped", help="Find dropped and refused samples too.")] = False,
+    timeout: Annotated[float, typer.Option(metavar="SECONDS", help="Stop the condition after so long.")] = 20.0,
     workspace: WorkspaceOption = None,
     wait: WaitOption = 0.0,
     as_json: JsonOption = False,
@@ -76,7 +77,7 @@ def search(
     with opened(workspace, read_only=True, wait=wait) as ws:
         report = step(
             ws, text, image=image, like=like, dataset=dataset, where=where, k=k, embedder=embedder,
-            origin=cast(Any, origin), dropped=dropped,
+            origin=cast(Any, origin), dropped=dropped, timeout_s=timeout,
         )  # fmt: skip
     show(report, as_json, _describe_search)
 
@@ -91,7 +92,7 @@ def sql(
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write all rows there.")] = None,
     rows: Annotated[int, typer.Option(min=1, help="How many rows a table shows; the rest are counted.")] = 40,
-    timeout: Annotated[float, typer.Option(metavar="SECONDS", help="Stop the query after so long.")] = 300.0,
+    timeout: Annotated[float, typer.Option(metavar="SECONDS", help="Stop the query after so long, embed() included.")] = 300.0,
     workspace: WorkspaceOption = None,
     wait: WaitOption = 0.0,
     as_json: JsonOption = False,

@@ -171,6 +171,7 @@ def drop(
     where: Annotated[
         str | None, typer.Option(help="Drop all real samples that this SQL condition over the view `samples` names.")
     ] = None,
+    timeout: Annotated[float, typer.Option(metavar="SECONDS", help="Stop a condition after so long.")] = 20.0,
     workspace: WorkspaceOption = None,
     wait: WaitOption = 0.0,
     as_json: JsonOption = False,
@@ -179,7 +180,7 @@ def drop(
     from curate.steps.restore import drop as step
 
     with opened(workspace, wait=wait) as ws:
-        show(step(ws, sample_ids or (), where=where), as_json, _describe_verdicts)
+        show(step(ws, sample_ids or (), where=where, timeout_s=timeout), as_json, _describe_verdicts)
 
 
 def _explain(sample_id: int, workspace: Path | None, wait: float, as_json: bool) -> None:

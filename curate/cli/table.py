@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import decimal
 import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -63,7 +63,7 @@ def _fit(wanted: list[int], width: int) -> tuple[list[int], int]:
 
 def _cell(value: Any) -> tuple[str, bool]:
     """The text of a value, and whether it stands right."""
-    from curate.reporting.query_output import plain
+    from curate.reporting.query_output import as_json, plain
 
     if value is None:
         return "NULL", True
@@ -72,10 +72,10 @@ def _cell(value: Any) -> tuple[str, bool]:
         return str(inner).lower(), False
     if isinstance(inner, float):
         return f"{inner:.6g}", True
-    if isinstance(inner, int):
-        return str(inner), True
+    if isinstance(inner, int | decimal.Decimal):
+        return format(inner, "f") if isinstance(inner, decimal.Decimal) else str(inner), True
     if isinstance(inner, list | dict):
-        return _one_line(json.dumps(inner, ensure_ascii=False)), False
+        return _one_line(as_json(inner)), False
     return _one_line(str(inner)), False
 
 

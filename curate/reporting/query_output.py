@@ -12,10 +12,13 @@ import os
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from curate.catalog.query import QueryResult
 from curate.errors import InputError, SettingError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 SUFFIXES = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 FORMATS = ("csv", "json", "jsonl", "parquet")
@@ -35,8 +38,29 @@ def column_names(names: Sequence[str]) -> list[str]:
 def rows(result: QueryResult) -> Iterator[tuple[Any, ...]]:
     """The rows as Python values."""
     for batch in result.batches():
-        columns = [column.to_pylist() for column in batch.columns]
+        columns = [_values(column) for column in batch.columns]
         yield from zip(*columns, strict=True)
+
+
+def _values(column: pa.Array) -> list[Any]:
+    """The values of a column; dates that Python has no type for as text."""
+    try:
+        return column.to_pylist()
+    except (OverflowError, ValueError):
+        return [_value(scalar) for scalar in column]
+
+
+def _value(scalar: pa.Scalar) -> Any:
+    import pyarrow as pa
+
+    try:
+        return scalar.as_py()
+    except (OverflowError, ValueError):
+        if isinstance(scalar, pa.StructScalar):
+            return {name: _value(inner) for name, inner in scalar.items()}
+        if isinstance(scalar, pa.ListScalar):  # of any length, and maps
+            return _values(scalar.values)
+        return scalar.cast(pa.string()).as_py()
 
 
 def write(result: QueryResult, format: str, stream: IO[str]) -> int:
@@ -106,8 +130,20 @@ def _write_objects(result: QueryResult, stream: IO[str], before: Callable[[int],
     count = 0
     for count, row in enumerate(rows(result), 1):
         stream.write(before(count))
-        stream.write(json.dumps(dict(zip(names, map(plain, row), strict=True)), ensure_ascii=False))
+        stream.write(as_json(dict(zip(names, map(plain, row), strict=True))))
     return count
+
+
+def as_json(value: Any) -> str:
+    """What `plain` made, as JSON; decimals keep all their digits, which `json` cannot write."""
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except TypeError:
+        if isinstance(value, decimal.Decimal):
+            return format(value, "f")
+        if isinstance(value, dict):
+            return "{" + ", ".join(f"{as_json(key)}: {as_json(inner)}" for key, inner in value.items()) + "}"
+        return "[" + ", ".join(map(as_json, value)) + "]"
 
 
 def _write_parquet(result: QueryResult, file: Path) -> int:
@@ -125,13 +161,13 @@ def _write_parquet(result: QueryResult, file: Path) -> int:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON has it: times as ISO 8601, bytes as base64, whole decimals as integers, NaN and infinity as null."""
+    """A value as JSON has it: times as ISO 8601, bytes as base64, decimals without a fraction as integers, NaN as null."""
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, decimal.Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
+        return int(value) if value.as_tuple().exponent == 0 else value
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
     if isinstance(value, bytes):
@@ -150,4 +186,4 @@ def _cell(value: Any) -> Any:
     if isinstance(value, float):
         return value
     inner = plain(value)
-    return json.dumps(inner, ensure_ascii=False) if isinstance(inner, list | dict) else inner
+    return as_json(inner) if isinstance(inner, list | dict | decimal.Decimal) else inner

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import cache
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from curate.catalog import query as queries
 from curate.catalog import vectors
-from curate.catalog.query import Limits, QueryResult, TextEmbedders
+from curate.catalog.query import Limits, QueryResult, TextEmbedders, check_expression
 from curate.catalog.vectors import EmbedderRow
 from curate.embedders import Embedder
 from curate.embedding.specs import canonical_spec, load_embedder, spec_modalities
@@ -21,6 +21,8 @@ from curate.resources import resource_folder
 from curate.workspace import CATALOG_NAME, Workspace
 
 DEFAULT_TIMEOUT_S = 300.0
+CONDITION_TIMEOUT_S = 20.0
+"""What a condition (`--where`) may take: it stands before work that others wait for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,18 +120,52 @@ def checked(embedder: Embedder, row: EmbedderRow) -> Embedder:
 
 
 def answer(workspace: Workspace, query: str, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> QueryResult:
-    """Run one statement that reads, in a process of its own; the step `sql` says what is allowed."""
+    """Run one statement that reads, in a process of its own; the step `sql` says what is allowed.
+
+    A workspace that is open for writing lets go of its catalog while the query runs, for DuckDB has one writer or many readers;
+    the whole answer is then kept in an unnamed file before the catalog is opened again.
+
+    Raises:
+        SettingError: the time limit is not above 0, or the statement is refused or is wrong SQL.
+        WorkError: it took too long or too much memory, or a transaction is open.
+    """
     if timeout_s <= 0:
         raise SettingError(f"a time limit is above 0 seconds, got {timeout_s:g}", hint="--timeout 300")
-    if not workspace.read_only:
-        raise SettingError(
-            "the workspace is open for writing, and a query reads it from another process",
-            hint="open_workspace(…, read_only=True)",
-        )
     limits = Limits(
         timeout_s=timeout_s,
         memory_bytes=max(workspace.memory_bytes // 2, 256_000_000),
         spill=workspace.root / "indexes" / "spill",
         threads=workspace.threads,
     )
-    return QueryResult(workspace.root / CATALOG_NAME, query, limits=limits, embedders=_text_embedders(workspace))
+    embedders = _text_embedders(workspace)
+    file = workspace.root / CATALOG_NAME
+    if workspace.read_only:
+        return QueryResult(file, query, limits=limits, embedders=embedders)
+    with workspace.released(), ExitStack() as undo:
+        result = QueryResult(file, query, limits=limits, embedders=embedders)
+        undo.callback(result.close)
+        result.keep()
+        undo.pop_all()
+    return result
+
+
+def matching(
+    workspace: Workspace, where: str, *, real_only: bool = False, timeout_s: float = CONDITION_TIMEOUT_S
+) -> NDArray[np.int64]:
+    """Ids, rising, of the samples for which a person's condition is true; it runs like any other SQL of theirs.
+
+    Args:
+        where: a boolean SQL expression over the columns of the view `samples`.
+
+    Raises:
+        SettingError: it is no such expression.
+        WorkError: it took too long or too much memory.
+    """
+    check_expression(where)
+    scope = "origin = 'real' AND " if real_only else ""
+    statement = f"SELECT sample_id FROM samples WHERE {scope}(\n{where}\n)"
+    try:
+        with answer(workspace, statement, timeout_s=timeout_s) as result:
+            return np.unique(result.table()["sample_id"].to_numpy().astype(np.int64))
+    except SettingError as error:
+        raise SettingError(f"the condition {where!r} cannot be used: {error}", hint=error.hint) from error

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from curate.catalog import datasets, samples, verdicts
+from curate.catalog import datasets, verdicts
 from curate.errors import InputError, SettingError
+from curate.retrieval.querying import CONDITION_TIMEOUT_S, matching
 from curate.workspace import Workspace
 
 
@@ -31,22 +32,31 @@ def restore(workspace: Workspace, sample_ids: Sequence[int]) -> VerdictReport:
     return _judge(workspace, "restore", sample_ids)
 
 
-def drop(workspace: Workspace, sample_ids: Sequence[int] = (), *, where: str | None = None) -> VerdictReport:
+def drop(
+    workspace: Workspace,
+    sample_ids: Sequence[int] = (),
+    *,
+    where: str | None = None,
+    timeout_s: float = CONDITION_TIMEOUT_S,
+) -> VerdictReport:
     """Drop real samples by id, or all that a condition names; what a later dedupe finds to resemble them goes too.
 
     Args:
-        where: a boolean SQL expression over the columns of `samples`, such as "label = 'spam'".
+        where: a boolean SQL expression over the columns of `samples`, such as "label = 'spam'"; it runs as `sql` does, in a
+            process that can only read, and the catalog is let go of meanwhile.
+        timeout_s: seconds that the condition may take.
 
     Raises:
         InputError: an id is no real sample; nothing was changed.
         SettingError: neither ids nor a condition, or no valid condition.
+        WorkError: the condition took too long or too much memory; nothing was changed.
     """
     if bool(sample_ids) == bool(where):
         raise SettingError(
             "drop takes sample ids or a condition", hint="curate drop 17 18, or curate drop --where \"label = 'spam'\""
         )
     if where:
-        sample_ids = samples.matching(workspace.catalog, where)
+        sample_ids = matching(workspace, where, real_only=True, timeout_s=timeout_s).tolist()
     return _judge(workspace, "drop", sample_ids)
 
 

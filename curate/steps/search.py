@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from curate import plugins
 from curate.catalog import datasets, vectors
-from curate.catalog.query import check_expression
 from curate.catalog.vectors import EmbedderRow, Found, Origin
 from curate.embedders import Embedder
 from curate.embedding.specs import canonical_spec, loaded, spec_modalities
@@ -22,7 +21,7 @@ from curate.indexes.snapshots.choose import choose
 from curate.indexes.snapshots.snapshot import load_snapshot, save_snapshot
 from curate.readers import ReadOptions
 from curate.readers.parsing.image_facts import inspect_image
-from curate.retrieval.querying import answer, checked
+from curate.retrieval.querying import CONDITION_TIMEOUT_S, checked, matching
 from curate.workspace import Workspace
 
 EXCERPT_CHARACTERS = 200
@@ -81,18 +80,20 @@ def search(
     embedder: str | Embedder | None = None,
     origin: Literal["real", "synthetic", "all"] = "all",
     dropped: bool = False,
+    timeout_s: float = CONDITION_TIMEOUT_S,
 ) -> SearchReport:
     """Find the samples nearest to a text, to an image file, or to the sample with the id `like`.
 
     Args:
         dataset: search in this one; None for all.
-        where: a boolean SQL expression over the view `samples`.
+        where: a boolean SQL expression over the view `samples`; it runs as `sql` does, in a process that can only read.
         embedder: whose vectors are compared; by default the workspace's for what is looked for, else one that can take it.
         origin: real or synthetic samples, or both.
         dropped: also find samples that were dropped or refused.
+        timeout_s: seconds that the condition may take.
 
     Raises:
-        SettingError: not exactly one thing is looked for, or the vectors cannot be compared with it.
+        SettingError: not exactly one thing is looked for, the text is blank, or the vectors cannot be compared with it.
         InputError: there are no vectors, or no such dataset, file or sample.
     """
     started = time.monotonic()
@@ -100,6 +101,8 @@ def search(
         raise SettingError(
             "search needs one of a text, an image and a sample", hint='curate search "TEXT", or --image FILE, or --like ID'
         )
+    if text is not None and not text.strip():
+        raise SettingError("a blank text is near to nothing", hint='curate search "TEXT"')
     if not 1 <= k <= HIGHEST_K:
         raise SettingError(f"k is 1 to {HIGHEST_K:,}, got {k:,}", hint="-k 10; curate sql has no such limit")
     if origin not in ("real", "synthetic", "all"):
@@ -107,7 +110,7 @@ def search(
     home = datasets.find(workspace.catalog, dataset) if dataset else None
     row = _choose_embedder(workspace, home, "text" if text is not None else "image", like, embedder)
     notes: list[str] = []
-    allowed, candidates = _allowed(workspace, row, home, origin, dropped, where, like)
+    allowed, candidates = _allowed(workspace, row, home, origin, dropped, where, like, timeout_s)
     index = _index(workspace, row, home, notes)
     query = _query_vector(workspace, row, text, image, like, embedder)
     ids, scores = index.search(query[None, :], min(k, max(candidates, 1)), allowed=allowed)
@@ -177,24 +180,18 @@ def _allowed(
     dropped: bool,
     where: str | None,
     like: int | None,
+    timeout_s: float,
 ) -> tuple[NDArray[np.int64] | None, int]:
     """Ids that may be hits, None for all that are indexed, and how many they are."""
     place = home.dataset_id if home else None
     states = ("kept", "accepted", "dropped", "refused") if dropped else ("kept", "accepted")
     ids = vectors.in_state(workspace.catalog, row.slug, place, origin=origin, states=states)
     if where is not None:
-        ids = np.intersect1d(ids, _matching(workspace, where), assume_unique=True)
+        ids = np.intersect1d(ids, matching(workspace, where, timeout_s=timeout_s), assume_unique=True)
     if like is not None:
         ids = ids[ids != like]
     everything = len(ids) == vectors.extent(workspace.catalog, row.slug, place).vectors
     return (None if everything else ids), len(ids)
-
-
-def _matching(workspace: Workspace, where: str) -> NDArray[np.int64]:
-    """Ids, rising, of the samples for which an expression is true; it runs like any other SQL that a person gives."""
-    check_expression(where)
-    with answer(workspace, f"SELECT sample_id FROM samples WHERE (\n{where}\n)") as result:
-        return np.unique(result.table()["sample_id"].to_numpy().astype(np.int64))
 
 
 def _index(workspace: Workspace, row: EmbedderRow, home: datasets.Dataset | None, notes: list[str]) -> Index:

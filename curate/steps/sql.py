@@ -17,11 +17,12 @@ def sql(workspace: Workspace, query: str, *, timeout_s: float = DEFAULT_TIMEOUT_
             table = result.table()
 
     Args:
-        workspace: opened read-only, for the other process must read beside it.
-        timeout_s: seconds that the query may keep its reader waiting.
+        workspace: read-only, and the answer comes as a stream; or writable, and the answer is complete when `sql` returns,
+            for the catalog is let go of while the query runs (the object `workspace.catalog` is another one afterwards).
+        timeout_s: seconds that the query may keep its reader waiting, the embedding of texts included.
 
     Raises:
-        SettingError: the statement is refused, or is wrong SQL, or the workspace is open for writing.
-        WorkError: it took too long or too much memory.
+        SettingError: the statement is refused, or is wrong SQL.
+        WorkError: it took too long or too much memory, or a transaction is open.
     """
     return answer(workspace, query, timeout_s=timeout_s)

@@ -108,7 +108,10 @@ class Workspace:
 
         Raises:
             WorkspaceLocked: somebody still holds the catalog after that.
+            WorkError: a transaction is open, which closing the catalog would undo.
         """
+        if self.catalog.in_transaction:
+            raise WorkError("the catalog cannot be let go of inside a transaction", hint="end the transaction first")
         self.catalog.close()
         try:
             yield

@@ -191,6 +191,19 @@ def test_embed_says_what_is_missing(ask):
         ask("SELECT embed('x', 'clip')", embedders=TextEmbedders({"one": 3}, "one", lambda *_: np.zeros(3, np.float32)))
 
 
+def test_the_limit_counts_the_time_that_embedding_takes(ask):
+    asked = []
+
+    def slowly(slug: str, text: str) -> np.ndarray:
+        asked.append(text)
+        time.sleep(0.3)
+        return np.zeros(3, np.float32)
+
+    with pytest.raises(WorkError, match="stopped after 1 s"):
+        ask("SELECT embed('x' || i) FROM range(100) t(i)", timeout_s=1, embedders=TextEmbedders({"one": 3}, "one", slowly))
+    assert len(asked) <= 4
+
+
 def test_what_went_wrong_while_embedding_is_what_the_caller_hears(ask):
     def fail(slug: str, text: str) -> np.ndarray:
         raise InputError("the model is gone")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from curate.errors import InputError, SettingError
+from curate.errors import InputError, SettingError, WorkError
 from curate.steps.ingest import ingest
 from curate.steps.restore import drop, restore, take_back
 from curate.workspace import Workspace, create_workspace, open_workspace
@@ -54,6 +54,18 @@ def test_what_is_no_condition_is_refused_and_changes_nothing(workspace, where):
     with pytest.raises(SettingError):
         drop(workspace, where=where)
     assert kept(workspace) == [1, 2, 3, 4, 5] and verdicts(workspace) == 0
+
+
+def test_a_condition_can_change_nothing_and_take_no_longer_than_it_may(workspace):
+    with pytest.raises(SettingError, match="read-only"):
+        drop(workspace, where="nextval('sample_ids') > 0")
+    endless = "(SELECT count(*) FROM range(100000) a, range(100000) b, range(1000) c WHERE hash(a, b, c) = 1) = sample_id"
+    with pytest.raises(WorkError, match=r"stopped after 0\.5 s"):
+        drop(workspace, where=endless, timeout_s=0.5)
+    assert kept(workspace) == [1, 2, 3, 4, 5] and verdicts(workspace) == 0
+    with workspace.catalog.transaction(), pytest.raises(WorkError, match="inside a transaction"):
+        drop(workspace, where="true")
+    assert kept(workspace) == [1, 2, 3, 4, 5]
 
 
 def test_ids_that_are_no_real_samples_change_nothing(workspace):

@@ -13,7 +13,7 @@ from PIL import Image
 from curate.catalog import vectors
 from curate.embedders import EmbedderOptions
 from curate.embedders.minilm import MiniLM
-from curate.errors import InputError, SettingError
+from curate.errors import InputError, SettingError, WorkError
 from curate.indexes.snapshots import choose as _choose
 from curate.steps.embed import embed
 from curate.steps.ingest import ingest
@@ -153,8 +153,29 @@ def test_what_cannot_be_searched_is_said_with_a_way_out(home, tmp_path):
             search(ws, "x", k=0)
         with pytest.raises(SettingError, match="not by image"):
             search(ws, image=tmp_path / "none.png", dataset="support")
-    with open_workspace(home) as ws, pytest.raises(SettingError, match="open for writing"):
-        search(ws, "x", where="true")
+        for blank in ("", " \n\t"):
+            with pytest.raises(SettingError, match="blank"):
+                search(ws, blank)
+
+
+def test_a_writable_workspace_is_searched_as_a_read_only_one_is_and_can_be_written_to_after(home):
+    condition = "label = 't2' AND length(text) > 3"
+    with open_workspace(home, read_only=True) as ws:
+        expected = search(ws, "pin", where=condition).hits
+    with open_workspace(home) as ws:
+        assert search(ws, "pin", where=condition).hits == expected
+        embed(ws, "other")
+        assert search(ws, "pin", where=condition).hits == expected
+
+
+def test_a_condition_can_change_nothing_and_take_no_longer_than_it_may(home):
+    with open_workspace(home) as ws:
+        with pytest.raises(SettingError, match="read-only"):
+            search(ws, "x", where="nextval('sample_ids') > 0")
+        endless = "(SELECT count(*) FROM range(100000) a, range(100000) b, range(1000) c WHERE hash(a, b, c) = 1) = sample_id"
+        with pytest.raises(WorkError, match=r"stopped after 0\.5 s"):
+            search(ws, "x", where=endless, timeout_s=0.5)
+        assert search(ws, "x", k=1).hits
 
 
 def test_images_are_found_by_an_image(home, tmp_path):

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from curate.cli.table import draw
-from curate.errors import SettingError
+from curate.errors import SettingError, WorkError
 from curate.reporting import query_output as out
 from curate.retrieval.querying import _meanings, describe_catalog
 from curate.steps.embed import embed
@@ -101,11 +101,73 @@ def test_a_text_can_be_compared_with_the_vectors(ws):
         assert result.table().to_pylist() == [{"text": 'say "hi"'}]
 
 
-def test_a_writer_and_a_senseless_limit_are_refused(home):
-    with open_workspace(home) as ws, pytest.raises(SettingError, match="open for writing"):
-        sql(ws, "SELECT 1")
+def test_a_writable_workspace_answers_too_and_can_be_written_to_while_the_answer_is_read(home):
+    with open_workspace(home) as ws:
+        with sql(ws, "SELECT i, repeat('x', 100) AS x FROM range(20000) t(i)") as result:
+            ws.catalog.execute("CREATE TABLE scribble AS SELECT 1 AS a")
+            assert result.table()["i"].to_pylist() == list(range(20000))
+        with sql(ws, "FROM scribble") as result:
+            assert result.table().to_pylist() == [{"a": 1}]
+        ws.catalog.execute("DROP TABLE scribble")
+        with pytest.raises(SettingError, match="too late"):
+            sql(ws, "SELECT CASE WHEN i = 99999 THEN error('too late') ELSE i END FROM range(100000) t(i)")
+        with pytest.raises(SettingError, match="COPY is not allowed"):
+            sql(ws, "COPY datasets TO 'x.csv'")
+        with pytest.raises(WorkError, match="stopped after 1 s"):
+            sql(ws, "FROM range(1000000000000)", timeout_s=1)
+        with ws.catalog.transaction(), pytest.raises(WorkError, match="inside a transaction"):
+            sql(ws, "SELECT 1")
+        with sql(ws, "SELECT embed('say')[1] IS NULL AS a") as result:
+            assert result.table().to_pylist() == [{"a": False}]
+        assert ws.catalog.scalar("SELECT count(*) FROM real_samples") == 3
+
+
+def test_a_senseless_limit_is_refused(home):
     with open_workspace(home, read_only=True) as ws, pytest.raises(SettingError, match="above 0"):
         sql(ws, "SELECT 1", timeout_s=0)
+
+
+NUMBERS = {
+    "hugeint": (f"{2**127 - 1}::HUGEINT", str(2**127 - 1)),
+    "uhugeint": (f"{2**128 - 1}::UHUGEINT", str(2**128 - 1)),
+    "bignum": (f"'{10**60 + 7}'::BIGNUM", str(10**60 + 7)),
+    "decimal": ("1234567890123456789012345678.0123456789::DECIMAL(38, 10)", "1234567890123456789012345678.0123456789"),
+    "small": ("0.0000000001::DECIMAL(38, 10)", "0.0000000001"),
+    "negative": ("-12.30::DECIMAL(5, 2)", "-12.30"),
+    "unsigned": (f"{2**64 - 1}::UBIGINT", str(2**64 - 1)),
+}
+
+
+def test_numbers_leave_digit_by_digit_in_every_format(ws, tmp_path):
+    query = "SELECT " + ", ".join(f"{value} AS {name}" for name, (value, _) in NUMBERS.items())
+    query += ", [1.10::DECIMAL(38, 2)] AS listed, {'a': 2.20::DECIMAL(38, 2)} AS nested"
+    digits = {name: written for name, (_, written) in NUMBERS.items()}
+    for suffix in ("csv", "json", "jsonl", "parquet"):
+        with sql(ws, query) as result:
+            out.save(result, tmp_path / f"numbers.{suffix}", None)
+    with (tmp_path / "numbers.csv").open(newline="") as stream:
+        (read,) = csv.DictReader(stream)
+    assert read == {**digits, "listed": "[1.10]", "nested": '{"a": 2.20}'}
+    for suffix in ("json", "jsonl"):
+        text = (tmp_path / f"numbers.{suffix}").read_text()
+        read = json.loads(text, parse_float=str, parse_int=str)
+        row = read[0] if suffix == "json" else read
+        assert row == {**digits, "listed": ["1.10"], "nested": {"a": "2.20"}}
+    (row,) = pq.read_table(tmp_path / "numbers.parquet").to_pylist()
+    assert {name: str(row[name]) for name in digits} | {"small": format(row["small"], "f")} == digits
+    drawn = draw(list(digits), [[row[name] for name in digits]], width=400)
+    assert all(written in drawn for written in digits.values())
+
+
+def test_every_type_of_duckdb_leaves_in_every_format(ws, tmp_path):
+    for suffix in out.SUFFIXES:
+        with sql(ws, "FROM test_all_types()") as result:
+            assert out.save(result, tmp_path / f"types{suffix}", None) == 3
+    query = "SELECT INTERVAL '1 month 2 days 3.5 seconds' AS i, [INTERVAL '1 day'] AS l, '10:00:00+02'::TIMETZ AS t"
+    with sql(ws, query) as result:
+        out.save(result, tmp_path / "answer.parquet", None)
+    expected = {"i": "1 month 2 days 00:00:03.5", "l": ["1 day"], "t": "10:00:00+02"}
+    assert pq.read_table(tmp_path / "answer.parquet").to_pylist() == [expected]
 
 
 def test_every_relation_and_column_has_a_meaning_and_no_meaning_is_left_over(ws):
