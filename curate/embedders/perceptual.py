@@ -16,7 +16,7 @@ from curate.embedders.thumbnails.kernels import CHROMA, DIMENSION, FLOOR, SIZE, 
 from curate.embedders.thumbnails.thumbnail import decode
 from curate.errors import SettingError
 
-VERSION = 3
+VERSION = 4
 """Part of the fingerprint: raised by every change that moves a vector."""
 _CHUNK = 64
 """Files that a thread takes at a time, and that progress is told by."""

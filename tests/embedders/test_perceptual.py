@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import io
+import itertools
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageOps
 from sklearn.datasets import load_sample_images
 
+from curate.dedupers.perceptual import PLUGIN as PERCEPTUAL
 from curate.embedders import EmbedderOptions
 from curate.embedders.perceptual import PLUGIN
-from curate.embedders.thumbnails import kernels as kernels
+from curate.embedders.thumbnails import kernels, thumbnail
+from curate.embedders.thumbnails.levels import levels
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +88,82 @@ def test_sixteen_bit_greys_are_scaled_and_not_clipped(embed, photos):
     deep = Image.fromarray(np.asarray(eight).astype(np.uint16) * 257)
     a, b = embed(packed(eight), packed(deep))
     assert a @ b > 0.999
+
+
+def deepened(photo, kind):
+    """The grey photograph in a depth that Pillow's own conversion would flatten."""
+    grey = np.asarray(photo.convert("L")).astype(np.float64)
+    if kind == "fractions":
+        return packed(Image.fromarray((grey / 255).astype(np.float32)), "TIFF")
+    if kind == "fractions with holes":
+        grey[3, 4] = np.nan
+        return packed(Image.fromarray((grey / 255).astype(np.float32)), "TIFF")
+    if kind == "below zero":
+        return packed(Image.fromarray((grey / 25 - 7).astype(np.float32)), "TIFF")
+    if kind == "narrow":
+        return packed(Image.fromarray((30_000 + grey).astype(np.uint16)))
+    if kind == "narrow with dead pixels":
+        deep = (30_000 + grey).astype(np.uint16)
+        deep[:2, :2] = [[0, 65535], [65535, 0]]
+        return packed(Image.fromarray(deep))
+    if kind == "32 bits":
+        return packed(Image.fromarray((grey * 8_000_000).astype(np.int32)), "TIFF")
+    layers = Image.merge("RGBA", [*photo.convert("RGB").split(), Image.new("L", photo.size, 1 if kind == "faint" else 0)])
+    return packed(layers, "WEBP" if kind == "webp" else "PNG", **({"lossless": True, "exact": True} if kind == "webp" else {}))
+
+
+DEPTHS = [
+    "fractions",
+    "fractions with holes",
+    "below zero",
+    "narrow",
+    "narrow with dead pixels",
+    "32 bits",
+    "hidden",
+    "faint",
+    "webp",
+]
+
+
+@pytest.mark.parametrize("kind", DEPTHS)
+def test_photographs_of_unusual_depth_are_told_apart_and_equal_their_ordinary_copies(embed, photos, kind):
+    patches = [photo.crop((x, y, x + 200, y + 200)) for photo in photos for x in (0, 210, 420) for y in (0, 210)]
+    plain, deep = embed(*map(packed, patches)), embed(*(deepened(patch, kind) for patch in patches))
+    likeness = PERCEPTUAL().similarity(np.repeat(deep, len(deep), 0), np.tile(deep, (len(deep), 1))).reshape(len(deep), -1)
+    assert (likeness[~np.eye(len(deep), dtype=bool)] < 0.5).all()
+    assert (PERCEPTUAL().similarity(plain, deep) > 0.85).all()
+
+
+@given(st.lists(st.floats(width=32), min_size=1, max_size=40))
+def test_levels_take_any_numbers_and_keep_their_order(values):
+    made = levels(np.array([values], np.float32))
+    assert made.dtype == np.uint8
+    finite = [(v, int(level)) for v, level in zip(values, made[0], strict=True) if np.isfinite(v)]
+    assert all(a[1] <= b[1] for a, b in itertools.pairwise(sorted(finite)))
+
+
+def test_levels_of_a_known_depth_are_its_nominal_ones():
+    ramp = np.arange(256)
+    for factor, kind in ((1 / 255, np.float32), (1, np.uint16), (257, np.uint16), (1, np.float64)):
+        assert (levels((ramp * factor).astype(kind)) == ramp).all()
+    assert levels(np.full((2, 2), 65535, np.uint16)).tolist() == [[255, 255]] * 2
+    assert levels(np.zeros((1, 2), np.float32)).tolist() == [[0, 0]]
+
+
+@pytest.mark.parametrize("options", [{"progressive": True}, {"subsampling": 0}, {"restart_marker_blocks": 3}, {"quality": 8}])
+def test_a_jpeg_is_read_as_pillow_reads_it_at_every_reduction(embed, photos, options):
+    for photo, side in itertools.product((photos[0], photos[1].convert("L")), (20, 49, 97, 131, 250, 420)):
+        data = packed(photo.resize((side + 31, side)), "JPEG", **options)
+        read, whole = thumbnail._jpeg(data), Image.open(io.BytesIO(data))
+        assert read.size == whole.size and min(read.pixels.shape[:2]) >= min(48, side)
+        a, b = embed(data, packed(whole))
+        assert a @ b > 0.99
+
+
+def test_what_is_no_ordinary_jpeg_is_left_to_pillow(photos):
+    whole = packed(photos[0], "JPEG")
+    for data in (packed(photos[0]), packed(photos[0].convert("CMYK"), "JPEG"), whole[: len(whole) // 2], b"\xff\xd8\xff"):
+        assert thumbnail._jpeg(data) is None
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "I", "F", "YCbCr"])

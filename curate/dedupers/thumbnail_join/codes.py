@@ -11,14 +11,14 @@ exactly what `near` says, and the cost of a question hardly grows with the numbe
 from __future__ import annotations
 
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
+from numba import njit, types
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from curate.dedupers.thumbnail_join.measure import WAVES, Tables, grey_scale, side_crop
-from curate.dedupers.thumbnail_join.pairs import bit_count
 
 WORDS = 3
 KEY_BITS = 24
@@ -136,6 +136,16 @@ def codes(vectors: NDArray[np.float32], table: Tables) -> Codes:
     contiguous = np.ascontiguousarray(vectors)
     _codes(contiguous, *_insides(), table.unweight, wave_order(), np.array(WEAK), made.words, made.weak)
     return made
+
+
+@intrinsic
+def bit_count(_context: Any, word: Any) -> Any:
+    """How many bits of a uint64 are set: one instruction, and one that vectorises."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.ctpop(arguments[0])
+
+    return types.uint64(types.uint64), generate if isinstance(word, types.Integer) else None
 
 
 @njit(cache=True, nogil=True, inline="always")

@@ -1,10 +1,10 @@
-"""Perceptual dedupe beside its peers: edits found, false marks, images/s, the Hamming join, and cost by number of rows.
+"""Perceptual dedupe beside its peers: edits found, false marks, images/s, and cost by number of rows.
 
-    python tests/benchmarks/dedupe/bench_perceptual.py [--cases join,speed,quality,unedited,rows] [--rows 10000 100000]
+    python tests/benchmarks/dedupe/bench_perceptual.py [--cases speed,quality,unedited,rows] [--rows 10000 100000]
 
 Prints one JSON object a case. Photographs are clothing_small, garments are fashion_mnist, both from ../shared/data. CPU seconds
 of one thread, the best of several, unless it says otherwise; ratios are taken in one run. Needs imagehash with its
-PyWavelets, and pdqhash. `join` measures a function of the library that no command calls.
+PyWavelets, and pdqhash.
 
 `quality` splits the photographs by turns into two halves. A tool's threshold is chosen on one half, by F1, and its figures
 are those of the other half; then the halves change places, and the two results are averaged. Edits of chosen photographs are
@@ -37,7 +37,6 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 from curate.dedupers import MarkOptions
 from curate.dedupers.perceptual import PLUGIN
 from curate.dedupers.thumbnail_join.measure import FLOOR, LUMA
-from curate.dedupers.thumbnail_join.pairs import pairs_within
 from curate.embedders import EmbedderOptions
 from curate.embedders.perceptual import PLUGIN as EMBEDDER
 from curate.records import SILENT
@@ -344,32 +343,6 @@ def speed(asked: argparse.Namespace) -> Iterator[dict[str, Any]]:
         }  # fmt: skip
 
 
-def join(asked: argparse.Namespace) -> Iterator[dict[str, Any]]:
-    """All pairs of random codes within a Hamming distance, a third of them copies with up to 5 bits turned; beside FAISS."""
-    import faiss
-
-    faiss.omp_set_num_threads(1)
-    for count, distance in itertools.product((100_000, 1_000_000), (3, 8)):
-        rng = np.random.default_rng(0)
-        codes = rng.integers(0, 2**64, count, np.uint64)
-        codes[: count // 3] = codes[-(count // 3) :]
-        for bit in rng.integers(0, 64, (5, count // 3)).astype(np.uint64):
-            codes[: count // 3] ^= np.uint64(1) << bit
-        pairs_within(codes[:10], distance, threads=1)
-        seconds, found = timed(lambda: pairs_within(codes, distance, threads=1), runs=3 if count == 100_000 else 1)  # noqa: B023
-        case = {"case": "join", "codes": count, "distance": distance, "pairs": len(found), "curate_cpu_s": seconds}
-        if count == 100_000:
-            flat, rows = faiss.IndexBinaryFlat(64), codes.view(np.uint8).reshape(-1, 8)
-            flat.add(rows)
-            theirs, (limits, _, _) = timed(lambda: flat.range_search(rows, distance + 1), runs=1)  # noqa: B023
-            case |= {
-                "faiss_cpu_s": theirs,
-                "times": theirs / seconds,
-                "all_found": len(found) == (int(limits[-1]) - count) // 2,
-            }
-        yield case
-
-
 def generated(count: int, path: Path) -> None:
     """Write vectors with the photographs' mean and covariance, a tenth of them noisy copies, a twentieth one equal group."""
     photographs = EMBEDDER(EmbedderOptions(threads=1)).embed_images(files("clothing_small.tar", ".jpg"))
@@ -430,7 +403,6 @@ def rows(asked: argparse.Namespace) -> Iterator[dict[str, Any]]:
 
 
 CASES: dict[str, Callable[[argparse.Namespace], Iterator[dict[str, Any]]]] = {
-    "join": join,
     "speed": speed,
     "quality": quality,
     "unedited": unedited,

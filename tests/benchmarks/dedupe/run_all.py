@@ -35,7 +35,7 @@ def commands(rows: int) -> dict[str, list[str]]:
             "--cases",
             "exact,semhash,curve,again",
         ],
-        "perceptual": ["bench_perceptual.py", "--cases", "join,speed"],
+        "perceptual": ["bench_perceptual.py", "--cases", "speed"],
         "edits": ["bench_perceptual.py", "--cases", "quality,unedited", "--originals", str(min(max(rows // 350, 20), 286))],
         "again": ["bench_again.py", "--rows", str(rows)],
         "memory": ["bench_memory.py", "--memory", "1GB", *(w for m, n in memory.items() for w in (f"--{m}-rows", str(n)))],
