@@ -11,7 +11,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from curate import check, open_workspace
+from curate import check, dedupe, embed, open_workspace
+from curate.errors import SettingError
 
 FIXTURE = Path(__file__).parent / "fixtures" / "workspace-0.1.0.tar.gz"
 COUNTED = (
@@ -47,4 +48,16 @@ def test_an_old_workspace_keeps_every_row_and_every_verdict_and_passes_check(old
     with open_workspace(old) as workspace:
         report = check(workspace)
     assert report.findings == ()
+    assert any("vectors of perceptual are of an earlier version" in note for note in report.notes)
     assert asked(old / "catalog.duckdb") == before
+
+
+def test_an_old_workspace_embeds_its_images_anew_when_asked_and_is_whole_after(old: Path):
+    with open_workspace(old) as workspace:
+        with pytest.raises(SettingError, match="perceptual"):
+            embed(workspace, "digits")
+        assert embed(workspace, "digits", replace=True).embedded > 0
+        dedupe(workspace, "digits", yes=True)
+        report = check(workspace)
+    assert report.findings == ()
+    assert not any("earlier version" in note for note in report.notes)

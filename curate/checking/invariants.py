@@ -89,6 +89,7 @@ def evidence_is_true(look: Look) -> int:
     """Measure every similarity again, from the contents."""
     measured = 0
     tables = checks.vector_tables(look.catalog)
+    older = {row.slug: row for row in vectors.embedders(look.catalog) if _is_superseded(row)}
     for method, settings, rows in checks.evidence_kinds(look.catalog):
         if method not in plugins.names("dedupers"):
             look.notes.append(f"{rows:,} rows of evidence by {method} were not measured again: no such deduper is installed")
@@ -105,11 +106,27 @@ def evidence_is_true(look: Look) -> int:
                 f"{rows:,} rows of evidence by {method} rest on vectors of {slug!r}, which are gone", count=rows, hint=_DEDUPE
             )
             continue
+        if slug in older:
+            look.notes.append(f"{rows:,} rows of evidence by {method} were not measured again: {_older(older[slug])}")
+            continue
         seen = _measure_again(look, method, settings, deduper, slug)
         if seen < rows:
             look.notes.append(f"{rows - seen:,} superseded rows of evidence by {method} were not measured again")
         measured += seen
     return measured
+
+
+def _is_superseded(row: vectors.EmbedderRow) -> bool:
+    """Whether vectors are of an earlier version of an embedder that comes with `curate`: sound, but not like new ones."""
+    name = row.spec.partition(":")[0]
+    if name not in plugins.own("embedders"):
+        return False
+    return row.fingerprint in getattr(plugins.load("embedders", name), "superseded", frozenset())
+
+
+def _older(row: vectors.EmbedderRow) -> str:
+    """What to do about superseded vectors."""
+    return f"the vectors of {row.slug} are of an earlier version (curate embed DATASET --embedder {row.spec} --replace)"
 
 
 def _measure_again(look: Look, method: str, settings: str, deduper: Any, slug: str | None) -> int:
@@ -231,6 +248,9 @@ def embedders_make_their_vectors(look: Look) -> int:
             continue  # another law names it
         if look.fast:
             look.notes.append(f"no sample was embedded again by {row.spec} (--fast)")
+            continue
+        if _is_superseded(row):
+            look.notes.append(f"no sample was embedded again by {row.spec}: {_older(row)}")
             continue
         try:
             embedded += _embed_again(look, row)

@@ -34,6 +34,8 @@ class Perceptual:
     default_threshold: float | None = 0.8
     dimension = DIMENSION
     slug = "perceptual"
+    superseded = frozenset({"0a66331c79cb2c47e2bb0ff92c0b6486a8ebb209c62576ef595f70e6b3a0edd7"})
+    """Fingerprints of versions before this one: `check` says that such vectors are to be made anew, and calls none damaged."""
     description = f"perceptual: whitened {WAVES}×{WAVES} cosine waves of a thumbnail, no weights, float32"
 
     def __init__(self, options: EmbedderOptions) -> None:
