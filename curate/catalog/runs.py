@@ -53,3 +53,19 @@ def latest_done(catalog: Catalog, step: str, dataset: str) -> tuple[int, dict[st
         [step, dataset],
     )
     return (int(row[0]), json.loads(row[1])) if row else None
+
+
+def latest_settings(catalog: Catalog, step: str, dataset: str, key: str) -> list[dict[str, Any]]:
+    """What the runs of a step over a dataset that ended well had as one of their settings, the newest first."""
+    rows = catalog.rows(
+        """SELECT settings -> ? FROM runs WHERE step = ? AND dataset = ? AND status = 'done'
+           AND NOT coalesce((settings ->> 'dry_run')::BOOLEAN, false) ORDER BY run_id DESC""",
+        [key, step, dataset],
+    )
+    return [found for (text,) in rows if text and isinstance(found := json.loads(text), dict)]
+
+
+def counts_of(catalog: Catalog, run_id: int) -> dict[str, Any]:
+    """What a run counted; empty where it counted nothing."""
+    text = catalog.scalar("SELECT counts FROM runs WHERE run_id = ?", [run_id])
+    return dict(json.loads(text)) if text else {}

@@ -168,6 +168,21 @@ def evidence(catalog: Catalog, *, up_to_run: int | None = None) -> pa.Table:
     )
 
 
+def add_evidence(catalog: Catalog, run_id: int, pairs: pa.Table) -> None:
+    """Keep pairs of near-duplicates that a split found among its members; call it inside a transaction.
+
+    Args:
+        pairs: sample_id, keeper_id, method, similarity, threshold, settings.
+    """
+    with catalog.given(staged_pairs=pairs):
+        catalog.execute(
+            """INSERT INTO duplicates (run_id, sample_id, keeper_id, method, similarity, threshold, settings)
+               SELECT ?, sample_id, keeper_id, method, similarity, threshold, settings FROM staged_pairs
+               ORDER BY sample_id, keeper_id""",
+            [run_id],
+        )
+
+
 def content_hashes(catalog: Catalog, sample_ids: pa.Table) -> pa.Table:
     """The content hashes of real samples by id: sample_id, content_hash; ids that are not there are left out."""
     with catalog.given(chosen_ids=sample_ids):

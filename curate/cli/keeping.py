@@ -11,9 +11,9 @@ from curate.cli.formatting import lines, seconds, show
 from curate.cli.options import JsonOption, WaitOption, WorkspaceOption, opened
 
 if TYPE_CHECKING:
+    from curate.splitting.facts import SplitReport
     from curate.steps.check import CheckReport
     from curate.steps.export import ExportReport
-    from curate.steps.split import SplitReport
 
 
 def register(app: typer.Typer) -> None:
@@ -44,6 +44,12 @@ def split(
     ] = None,
     seed: Annotated[int, typer.Option(help="Another seed makes another split.")] = 0,
     name: Annotated[str, typer.Option(help="Name of the split; a name keeps its settings for ever.")] = "default",
+    near: Annotated[
+        bool, typer.Option("--near/--no-near", help="Look for near-duplicates across the parts, and put them together.")
+    ] = True,
+    allow_empty: Annotated[
+        bool, typer.Option("--allow-empty", help="Go on where a part that has a share gets no sample.")
+    ] = False,
     workspace: WorkspaceOption = None,
     wait: WaitOption = 0.0,
     as_json: JsonOption = False,
@@ -53,12 +59,15 @@ def split(
     Running it again changes nothing. After data was added it makes the next version, in which nobody moves.
     Name it as DATASET/train, DATASET@NAME/train or DATASET@NAME:2/train.
     """
-    from curate.steps.split import parse_ratios
+    from curate.splitting.ratios import parse_ratios
     from curate.steps.split import split as step
 
     shares = parse_ratios(ratios)
     with opened(workspace, wait=wait) as ws:
-        report = step(ws, dataset, name=name, ratios=shares, stratify=stratify, group=group, parts=parts, seed=seed)
+        report = step(
+            ws, dataset, name=name, ratios=shares, stratify=stratify, group=group, parts=parts, seed=seed, near=near,
+            allow_empty=allow_empty,
+        )  # fmt: skip
     show(report, as_json, _describe_split)
 
 
@@ -73,6 +82,10 @@ def _describe_split(report: SplitReport) -> str:
             for part, facts in report.parts.items()
         ),
         since if report.changed and report.version > 1 else None,
+        f"  across parts: compared by {report.compared}; "
+        + (f"{report.near_pairs:,} near-duplicate pairs were put together" if report.near_pairs else "no near-duplicates left")
+        if report.compared
+        else None,
         f"  members: sha256 {report.members_hash}",
         *(f"  note: {note}" for note in report.notes),
         f"  next: curate export {report.dataset}@{report.name}/train --format parquet -o out",

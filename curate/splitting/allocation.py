@@ -7,7 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-_CARRY_LIMIT = 2.0
+CARRIED_GROUPS = 2
+"""So many groups' worth of samples at most are owed from one stratum to the next."""
 
 
 class Group(NamedTuple):
@@ -25,23 +26,25 @@ def allocate(groups: Iterable[Group], ratios: Mapping[str, float], *, seed: int)
     Within a stratum, groups go by falling size, in classes of a factor of two, and within a class in the order of
     hash(seed, key); each goes to the part that lacks most of its share of what was dealt so far, its class included.
     Large groups are so spread like small ones, and the small ones even out what the large ones left. What one stratum
-    leaves over or owes is carried to the next, up to two samples a part, so that many rare labels do not all round alike.
+    leaves over or owes is carried to the next, up to twice the largest new group a part, so that many rare labels, or labels of
+    one large group each, do not all round alike.
 
     Args:
         groups: with distinct keys.
         ratios: part → share, adding up to 1; parts with share 0 get no new group. Ties go to the part named first.
 
     Returns:
-        key → part. It depends on the groups, ratios and seed alone, not on the order of `groups`. Where every group is one
-        sample and none had a part, each part is within two samples of its share overall, and within four in each stratum.
+        key → part. It depends on the groups, ratios and seed alone, not on the order of `groups`. Where none had a part,
+        each part is within twice the largest group of its share overall, and within four times in each stratum.
     """
     strata: dict[str, list[Group]] = defaultdict(list)
     for group in groups:
         strata[group.stratum].append(group)
     carry = dict.fromkeys(ratios, 0.0)
+    limit = CARRIED_GROUPS * max((group.size for dealt in strata.values() for group in dealt if group.part is None), default=0)
     chosen: dict[str, str] = {}
     for stratum in sorted(strata):
-        carry = {part: min(max(left, -_CARRY_LIMIT), _CARRY_LIMIT) for part, left in carry.items()}
+        carry = {part: min(max(left, -limit), limit) for part, left in carry.items()}
         carry = _allocate_stratum(strata[stratum], ratios, carry, seed, chosen)
     return chosen
 

@@ -57,16 +57,21 @@ def connected_components(nodes: int, left: NDArray[np.int64], right: NDArray[np.
             root = flat
 
 
-def group_samples(catalog: Catalog, population: pa.Table, *, up_to_run: int | None = None) -> Groups:
+def group_samples(
+    catalog: Catalog, population: pa.Table, *, found: pa.Table | None = None, up_to_run: int | None = None
+) -> Groups:
     """Find the groups of a dataset by the evidence that the catalog holds; see `find_groups`.
 
     Args:
         population: as `catalog.splits.population` gives it.
+        found: sample_id and keeper_id of further pairs.
         up_to_run: only by evidence that was found up to this run.
     """
     import pyarrow as pa
 
     pairs = splits.evidence(catalog, up_to_run=up_to_run)
+    if found is not None:
+        pairs = pa.concat_tables([pairs, found.select(["sample_id", "keeper_id"]).cast(pairs.schema)])
     named = np.union1d(_numpy(pairs["sample_id"]), _numpy(pairs["keeper_id"]))
     foreign = np.setdiff1d(named, _numpy(population["sample_id"]))
     return find_groups(population, pairs, splits.content_hashes(catalog, pa.table({"sample_id": foreign})))

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from curate import __version__, plugins
-from curate.catalog import exports, splits
+from curate.catalog import exports, runs, splits
 from curate.catalog.exports import Origin
 from curate.catalog.splits import Resolved, Split
 from curate.errors import InputError, SettingError, WorkspaceDamaged
@@ -180,6 +180,8 @@ class _Contents:
             for text in batch["metadata"].to_pylist():
                 self._types.add(json.loads(text))
         if self.what.split is not None:
+            warned = runs.counts_of(self._catalog, self.what.split.run_id).get("notes", ())
+            self.notes += [f"{self.what.split.reference}: {note}" for note in warned]
             since = splits.dropped_since(self._catalog, self.what.split)
             if since:
                 self.notes.append(

@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from curate.catalog import splits
 from curate.errors import InputError, SettingError
 from curate.splitting.allocation import Group, allocate
+from curate.splitting.facts import SplitReport
 from curate.splitting.groups import connected_components
+from curate.splitting.ratios import parse_ratios
 from curate.steps.ingest import ingest
-from curate.steps.split import SplitReport, parse_ratios, split
+from curate.steps.split import split
 from curate.workspace import Workspace, create_workspace, open_workspace
 
 THIRDS = {"train": 0.5, "validation": 0.25, "test": 0.25}
@@ -111,6 +113,27 @@ def test_allocation_ignores_the_order_and_moves_no_group(drawn, shuffler):
     assert all(chosen[g.key] == g.part for g in groups if g.part)
 
 
+@given(
+    st.lists(st.tuples(st.integers(1, 30), st.sampled_from("abcdefghijkl")), min_size=1, max_size=80), shares, st.integers(0, 3)
+)
+@settings(deadline=None, max_examples=150)
+def test_any_groups_in_any_strata_meet_the_ratios_within_a_few_groups(drawn, ratios, seed):
+    groups = [Group(f"k{n}", size, stratum, None) for n, (size, stratum) in enumerate(drawn)]
+    chosen = allocate(groups, ratios, seed=seed)
+    filled = Counter()
+    for group in groups:
+        filled[chosen[group.key]] += group.size
+    largest = max(size for size, _ in drawn)
+    for part, share in ratios.items():
+        assert abs(filled[part] - share * sum(size for size, _ in drawn)) <= 2 * largest
+
+
+def test_one_large_group_a_stratum_still_gives_every_part_its_share():
+    groups = [Group(f"user{n}", 10, f"intent{n % 100}", None) for n in range(200)]
+    filled = Counter(allocate(groups, DEFAULT, seed=0).values())
+    assert filled == {"train": 160, "validation": 20, "test": 20}
+
+
 def test_a_few_giant_groups_leave_something_for_every_part():
     groups = [Group("giant", 50, "", None), *(Group(f"k{n}", 1, "", None) for n in range(50))]
     chosen = allocate(groups, DEFAULT, seed=0)
@@ -172,12 +195,12 @@ def test_no_group_crosses_and_nobody_moves_when_data_is_added(tmp_path_factory, 
         kept = workspace.catalog.scalar("SELECT count(*) FROM curated")
         if not kept:
             return
-        first = split(workspace, "tales", ratios=THIRDS, group=group, stratify=stratify)
+        first = split(workspace, "tales", ratios=THIRDS, group=group, stratify=stratify, allow_empty=True)
         _assert_nothing_crosses(workspace, first, group)
         before = dict(workspace.catalog.rows("SELECT sample_id, part FROM parts WHERE version = 1"))
         # new authors only, so that no two old groups grow together
         put(workspace, [{"text": f"tale {n}", "label": "x", "author": f"b{n}"} for n in later], "b.jsonl")
-        second = split(workspace, "tales", ratios=THIRDS, group=group, stratify=stratify)
+        second = split(workspace, "tales", ratios=THIRDS, group=group, stratify=stratify, allow_empty=True)
         assert second.moved == ()
         assert second.changed == bool(later) and second.added == len(later)
         _assert_nothing_crosses(workspace, second, group)
@@ -328,17 +351,12 @@ def test_a_part_may_have_no_share(workspace):
     assert {part: facts.samples for part, facts in report.parts.items()} == {"train": 10, "test": 10}
 
 
-def test_notes_tell_of_rare_labels_missing_dedupe_and_missing_groups(workspace):
+def test_notes_tell_of_rare_labels_missing_vectors_and_missing_groups(workspace):
     put(workspace, [*numbered(20), {"text": "odd", "label": "rare"}])
     report = split(workspace, "tales", stratify="label", group="author")
     assert any("rare (1)" in note for note in report.notes)
-    assert any("dedupe has not run" in note for note in report.notes)
+    assert any("want of vectors" in note for note in report.notes)
     assert any("1 samples have no author" in note for note in report.notes)
-    workspace.catalog.execute(
-        """INSERT INTO runs (step, dataset, settings, code_version, process_id, status)
-           VALUES ('dedupe', 'tales', '{}', '0', 1, 'done')"""
-    )
-    assert not any("dedupe" in note for note in split(workspace, "tales", name="b").notes)
 
 
 def test_specs_name_datasets_splits_versions_and_parts(workspace):
