@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -12,9 +11,10 @@ from numpy.typing import NDArray
 
 from curate.dedupers import MarkOptions, Marks, TextAccess
 from curate.dedupers.rows.runs import first_of_equal
-from curate.dedupers.rows.scratch import Scratch
 from curate.errors import SettingError
 from curate.records import Progress
+from curate.spill.residency import Residency
+from curate.spill.scratch import Scratch
 
 if TYPE_CHECKING:
     from curate.dedupers.shingling.buckets import Buckets, Budget
@@ -133,8 +133,7 @@ class MinHashDeduper:
         order = np.asarray(order, np.int64)
         order, settled = self._without_idle(sketches, order, settled, options)
         budget = Budget(options.memory_bytes, len(order), bands)
-        with Scratch(replace(options, memory_bytes=budget.arrays)) as scratch:
-            scratch.watch(sketches)
+        with Scratch(budget.arrays, options.folder, Residency(budget.resident, sketches)) as scratch:
             prints = fingerprints(sketches, order, bands, scratch, budget)
             empty = int((prints == 0).sum())
             first = first_of_equal(
@@ -167,8 +166,7 @@ class MinHashDeduper:
         if not 0 < MANY_SETTLED * fresh < settled or noted_bytes(fresh, bands) > options.memory_bytes // 4:
             return order, settled
         budget = Budget(options.memory_bytes, len(order), bands)
-        with Scratch(replace(options, memory_bytes=budget.arrays)) as scratch:
-            scratch.watch(sketches)
+        with Scratch(budget.arrays, options.folder, Residency(budget.resident, sketches)) as scratch:
             lead = settled_that_meet(sketches, order, settled, bands, scratch, budget)
         return np.concatenate([order[lead], order[settled:]]), len(lead)
 
@@ -219,7 +217,7 @@ class MinHashDeduper:
                 used, pairs = kernels.visit(members, part.values, part.ends, *state)
                 compared += pairs
                 at += len(members)
-            scratch.ease(budget.resident)
+            scratch.residency.ease()
             progress.advance(len(window))
             low += len(window)
             step = int(min(max(budget.texts * len(window) // max(batch.nbytes, 1), 16), 2**16))

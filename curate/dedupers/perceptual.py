@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.dedupers import MarkOptions, Marks, TextAccess
-from curate.dedupers.cosine_join.residency import Residency
 from curate.dedupers.thumbnail_join.measure import WIDTH, tables
 from curate.dedupers.thumbnail_join.visit import Visit, frozen, measure_pairs, posed
 from curate.errors import SettingError
 from curate.records import Progress
+from curate.spill.residency import Residency
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
@@ -16,11 +15,11 @@ from curate.dedupers.cosine_join import kernels as kernels
 from curate.dedupers.cosine_join.cells import PROBES, partitioned_sweep
 from curate.dedupers.cosine_join.join import Pass
 from curate.dedupers.cosine_join.prefix import check_unit, choose_rotation
-from curate.dedupers.cosine_join.residency import Residency
 from curate.dedupers.rows.runs import first_of_equal
-from curate.dedupers.rows.scratch import Scratch
 from curate.errors import SettingError
 from curate.records import Progress
+from curate.spill.residency import Residency
+from curate.spill.scratch import Scratch
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -138,7 +137,7 @@ class Semantic:
         with (
             threadpool_limits(1, "blas"),
             ThreadPoolExecutor(threads) as workers,
-            Scratch(replace(options, memory_bytes=for_arrays)) as scratch,
+            Scratch(for_arrays, options.folder, residency) as scratch,
         ):
             rotation = choose_rotation(vectors, rows, self.threshold, pairs=_pairs(len(rows), settled), residency=residency)
             work = Pass(vectors, rows, rotation, self.threshold, workers, threads, scratch, residency)

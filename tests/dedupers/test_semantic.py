@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from curate.dedupers import MarkOptions
 from curate.dedupers.cosine_join import cells as cells_module
 from curate.dedupers.cosine_join import join, prefix
-from curate.dedupers.rows.scratch import Scratch
 from curate.dedupers.semantic import Semantic
 from curate.errors import SettingError
 from curate.records import SILENT
 from curate.spill import give_back, roomy
+from curate.spill.residency import Residency
+from curate.spill.scratch import Scratch
 
 
 def true_cosine(left, right):
@@ -225,7 +226,7 @@ def test_settled_rows_are_not_compared_with_each_other_and_a_few_new_ones_are_co
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(1, 150)), max_size=12))
 def test_cells_give_back_what_was_put_in_in_order(adds):
     rows = sum(count for _, count in adds)
-    cells = cells_module.Cells(5, rows, 3, Scratch(MarkOptions()))
+    cells = cells_module.Cells(5, rows, 3, Scratch(2**30, None, Residency(2**30)))
     expected: dict[int, list[int]] = {cell: [] for cell in range(5)}
     for number, (cell, count) in enumerate(adds):
         ranks = np.arange(count) + 1_000 * number

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from curate.dedupers.cosine_join import kernels as kernels
 from curate.dedupers.cosine_join.join import Pass
-from curate.dedupers.rows.scratch import Scratch
+from curate.spill.scratch import Scratch
 
 PROBES = 16
 BLOCK_ROWS = 16_384
@@ -120,7 +120,6 @@ def partitioned_sweep(work: Pass, settled: int, advance: Callable[[int], None]) 
     total = len(work.rows)
     centres = train_cells(work, cells_for(total))
     cells = Cells(len(centres), total, work.rotation.width, work.scratch)
-    work.residency.watch(cells.short, cells.ranks)
     for start in [*range(0, settled, BLOCK_ROWS), *range(settled, total, BLOCK_ROWS)]:
         stop = min(start + BLOCK_ROWS, settled if start < settled else total)
         short = work.shorten(np.arange(start, stop))

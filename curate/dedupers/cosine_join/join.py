@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from curate.dedupers.cosine_join import kernels as kernels
 from curate.dedupers.cosine_join.prefix import Rotation
-from curate.dedupers.cosine_join.residency import Residency
-from curate.dedupers.rows.scratch import Scratch
+from curate.spill.residency import Residency
+from curate.spill.scratch import Scratch
 
 BLOCK_ROWS = 1_024
 TILE_ROWS = 256
@@ -154,7 +154,6 @@ class Pass:
         self.kept[start : start + settled] = True
         keepers[:settled] = np.arange(start, start + settled)
         if short is None:
-            self.residency.watch(held)
             self.shorten(keepers[:settled], held[:settled])
         count = settled
         for first in range(start + settled, stop, BLOCK_ROWS):

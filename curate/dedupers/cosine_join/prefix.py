@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.dedupers.cosine_join.kernels import MARGIN, UNIT_TOLERANCE
-from curate.dedupers.cosine_join.residency import Residency
 from curate.errors import SettingError
+from curate.spill.residency import Residency
 
 SAMPLE_ROWS = (4_096, 16_384)
 PAIR_SAMPLE_ROWS = (768, 1_536)

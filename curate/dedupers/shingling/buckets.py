@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.dedupers.rows.scratch import Scratch
 from curate.dedupers.shingling import kernels as kernels
 from curate.dedupers.shingling.shingles import cores
 from curate.errors import WorkError
 from curate.records import Progress
 from curate.spill import TOUCH_BYTES
+from curate.spill.scratch import Scratch
 
 _ROW_BYTES = 80
 """What a row costs at least: its place in the order, its fingerprint while equal ones are found, its mark."""
@@ -83,14 +83,14 @@ def settled_that_meet(
     """
     size = _noted_slots(len(order) - settled, bands)
     table, sieve = np.zeros(size, np.uint64), np.zeros(size, np.uint8)  # one bit in 16 at most is set
-    block = budget.block(mapped=scratch.watched)
+    block = budget.block(mapped=scratch.residency.watched)
     meets = np.empty(settled, np.bool_)
     for low in range(settled, len(order), block):
         kernels.note_bands(sketches[order[low : low + block]], bands, table, sieve)
     lead = order[:settled]
     for low in range(0, settled, block):
         kernels.meets_noted(sketches, lead[low : low + block], bands, table, sieve, meets[low : low + block])
-        scratch.ease(budget.resident)
+        scratch.residency.ease()
     return np.flatnonzero(meets)
 
 
@@ -98,12 +98,12 @@ def fingerprints(
     sketches: NDArray[np.uint32], order: NDArray[np.int64], bands: int, scratch: Scratch, budget: Budget
 ) -> NDArray[np.uint64]:
     """(m,) the 64-bit fingerprint of each row in `order`."""
-    block = budget.block(mapped=scratch.watched)
+    block = budget.block(mapped=scratch.residency.watched)
     prints = np.empty(len(order), np.uint64)
     for low in range(0, len(order), block):
         halves = sketches[order[low : low + block], bands:]
         prints[low : low + block] = halves[:, 0].astype(np.uint64) << np.uint64(32) | halves[:, 1]
-        scratch.ease(budget.resident)
+        scratch.residency.ease()
     return prints
 
 
@@ -120,12 +120,12 @@ def number_buckets(
     """Number the buckets of each band in which a row beyond the settled ones meets another."""
     if len(rows) >= 2**31:
         raise WorkError(f"minhash takes at most {2**31 - 1} different texts at once, got {len(rows)}")
-    block = budget.block(mapped=scratch.watched)
+    block = budget.block(mapped=scratch.residency.watched)
     groups = scratch.array((bands, len(rows)), np.uint32)  # hashes at first, then in their place the buckets
     numbers = groups.view(np.int32)
     for low in range(0, len(rows), block):
         groups[:, low : low + block] = sketches[rows[low : low + block], :bands].T
-        scratch.ease(budget.resident)
+        scratch.residency.ease()
     meets = np.zeros(len(rows), dtype=bool)
     progress.start("grouping by band", total=bands, unit="bands")
 
@@ -143,7 +143,7 @@ def number_buckets(
             counts += pool.map(number, range(low, min(low + together, bands)))
             for band in range(low, len(counts)):
                 meets |= numbers[band] >= 0
-            scratch.ease(budget.resident)
+            scratch.residency.ease()
             progress.advance(len(counts) - low)
     progress.finish()
     ends = np.cumsum([0, *counts])

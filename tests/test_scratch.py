@@ -7,31 +7,31 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from curate.dedupers import MarkOptions
-from curate.dedupers.rows.scratch import Scratch
+from curate.spill.residency import Residency
+from curate.spill.scratch import Scratch
 
 
 @pytest.mark.parametrize("memory_bytes", [10, 500, 10**6])
 def test_arrays_keep_what_was_written_when_enlarged_and_when_pages_are_given_back(memory_bytes: int, tmp_path: Path) -> None:
-    with Scratch(MarkOptions(memory_bytes=memory_bytes, folder=tmp_path)) as scratch:
+    with Scratch(memory_bytes, tmp_path, Residency(0)) as scratch:
         kept, expected = scratch.array(50, np.uint64), np.arange(50, dtype=np.uint64)
         kept[:] = expected
         for size in (60, 5000, 40_000):
             kept = scratch.enlarge(kept, size)
-            scratch.ease(0)
+            scratch.residency.ease()
             assert len(kept) == size
             assert (kept[: len(expected)] == expected).all()
             expected = np.arange(size, dtype=np.uint64)
             kept[:] = expected
-        scratch.ease(0)
+        scratch.residency.ease()
         assert (kept == expected).all()
         assert bool(scratch.spilled_bytes) == bool(list(tmp_path.iterdir())) == (memory_bytes < 10**6)
-        assert bool(scratch.note()) == scratch.watched == (memory_bytes < 10**6)
+        assert bool(scratch.note()) == scratch.residency.watched == (memory_bytes < 10**6)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_memory_that_is_released_is_given_out_again(tmp_path: Path) -> None:
-    with Scratch(MarkOptions(memory_bytes=1000, folder=tmp_path)) as scratch:
+    with Scratch(1000, tmp_path, Residency(0)) as scratch:
         first = scratch.array(1000, np.uint8, fill=7)
         assert (first == 7).all()
         scratch.release(first)
@@ -44,10 +44,11 @@ def test_memory_that_is_released_is_given_out_again(tmp_path: Path) -> None:
 def test_a_mapped_array_of_somebody_else_is_watched_and_keeps_its_content(tmp_path: Path) -> None:
     mapped = np.memmap(tmp_path / "theirs", np.uint8, "w+", shape=(10_000,))
     mapped[:] = 5
-    with Scratch(MarkOptions()) as scratch:
-        scratch.watch(np.zeros(3))
-        assert not scratch.watched
-        scratch.watch(mapped[2:].view(np.ndarray))
-        assert scratch.watched
-        scratch.ease(0)
+    residency = Residency(0, np.zeros(3))
+    assert not residency.watched
+    residency.watch(mapped[2:].view(np.ndarray))
+    assert residency.watched
+    residency.ease()
     assert (mapped == 5).all()
+    residency.forget(mapped)
+    assert not residency.watched

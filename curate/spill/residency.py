@@ -1,6 +1,6 @@
-"""Keeps memory-mapped vectors from filling the memory: pages that were read are handed back while the work goes on.
+"""Keeps memory-mapped arrays from filling the memory: pages that were touched are handed back while the work goes on.
 
-A page of a mapped file stays in the process's resident size after it was read, so a join that visits every row of a large
+A page of a mapped file stays in the process's resident size after it was touched, so whoever visits every row of a large
 map would in the end hold the whole file. Pages of a shared map can be dropped at any time: they come back from the file.
 """
 
@@ -37,8 +37,20 @@ class Residency:
 
     def watch(self, *arrays: np.ndarray[Any, Any]) -> None:
         """Look after more arrays; their pages are dropped now."""
-        self._maps += [shared for array in arrays if (shared := shared_map(array)) is not None]
-        self._drop()
+        for array in arrays:
+            shared = shared_map(array)
+            if shared is not None:
+                drop(shared)
+                self._maps.append(shared)
+
+    def forget(self, array: np.ndarray[Any, Any]) -> None:
+        """Look after an array no more that was watched."""
+        self._maps = [shared for shared in self._maps if shared is not shared_map(array)]
+
+    @property
+    def watched(self) -> bool:
+        """Whether there is a map whose pages `ease` can drop."""
+        return bool(self._maps)
 
     def block(self, most: int) -> int:
         """How many rows to read at a time, where each may lie on pages of its own; `most` where nothing is mapped."""
@@ -59,8 +71,5 @@ class Residency:
                 return
         self._touched_bytes = 0
         if self._process.memory_info().rss > self._limit:
-            self._drop()
-
-    def _drop(self) -> None:
-        for shared in self._maps:
-            drop(shared)
+            for shared in self._maps:
+                drop(shared)
