@@ -66,6 +66,33 @@ def real_metadata(catalog: Catalog, what: Resolved) -> Iterator[pa.RecordBatch]:
     yield from catalog.stream(f"SELECT s.metadata::VARCHAR AS metadata FROM {chosen} WHERE s.metadata IS NOT NULL", parameters)
 
 
+def digest(catalog: Catalog, what: Resolved) -> str:
+    """A figure that changes with any real row of an export: with its part, label, content, ids, place or metadata."""
+    chosen, parameters = _chosen(what)
+    values = [
+        "s.sample_id", "m.part" if what.split else "NULL", "s.label", "s.content_hash", "src.uri", "src.root", "s.locator",
+        "s.external_id", "s.metadata::VARCHAR",
+    ]  # fmt: skip
+    row = " || chr(31) || ".join(f"coalesce(({value})::VARCHAR, chr(30))" for value in values)
+    counted = catalog.row(
+        f"""SELECT count(*), bit_xor(md5_number_lower(row)), bit_xor(md5_number_upper(row))
+            FROM (SELECT {row} AS row FROM {chosen} JOIN sources src USING (source_id))""",
+        parameters,
+    )
+    return " ".join(map(str, counted or ()))
+
+
+def synthetic_digest(catalog: Catalog) -> str:
+    """The same of the chosen synthetic rows."""
+    counted = catalog.row(
+        """SELECT count(*), bit_xor(md5_number_lower(row)), bit_xor(md5_number_upper(row))
+           FROM (SELECT sample_id || chr(31) || coalesce(label, chr(30)) || chr(31) || content_hash || chr(31)
+                        || coalesce(metadata::VARCHAR, chr(30)) AS row
+                 FROM chosen_synthetic JOIN synthetic_samples USING (sample_id))"""
+    )
+    return " ".join(map(str, counted or ()))
+
+
 def drawn_models(catalog: Catalog, split: Split) -> list[Drawn]:
     """The trained models of a split's dataset, by name, with how many accepted samples each has."""
     rows = catalog.rows(

@@ -41,7 +41,7 @@ _CHAPTERS: tuple[tuple[str, tuple[str, ...]], ...] = (
         (
             "curate split docs --ratios train=0.8,validation=0.1,test=0.1 --stratify label --seed 7",
             "curate split digits --ratios train=0.8,validation=0.1,test=0.1 --stratify label --seed 7",
-            "curate export docs/train --format parquet -o out/docs --overwrite",
+            "curate export docs/train --format parquet -o out/docs",
         ),
     ),
     (

@@ -108,7 +108,7 @@ def export(
         bool, typer.Option("--include-synthetic", help="Add accepted synthetic samples to the train part.")
     ] = False,
     max_share: Annotated[float, typer.Option(help="Share of each label's rows that may be synthetic.")] = 0.5,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier export, and nothing else.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Other files in the folder are moved beside it.")] = False,
     option: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="A setting of the format (repeatable): shard_size=100MB.")
     ] = None,
@@ -133,7 +133,7 @@ def _describe_export(report: ExportReport) -> str:
     kinds = f" ({report.real:,} real, {report.synthetic:,} synthetic)" if report.synthetic else ""
     rows = ", ".join(f"{count:,} in {part}" for part, count in report.rows.items())
     return lines(
-        f"{report.name}: {rows}{kinds} → {report.out}"
+        f"{report.name}: {rows}{kinds} {'→' if report.changed else 'is there already, whole, in'} {report.out}"
         f"  ({report.format}, {report.bytes / 1e6:,.1f} MB, {seconds(report.seconds)})",
         f"  {report.files:,} files; README.md is the card, croissant.json describes it, manifest.json holds the hashes",
         *(f"  note: {note}" for note in report.notes),

@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import time
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from fractions import Fraction
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-from curate import __version__, plugins
-from curate.catalog import exports, runs, splits
-from curate.catalog.exports import Origin
-from curate.catalog.splits import Resolved, Split
-from curate.errors import InputError, SettingError, WorkspaceDamaged
-from curate.workspace import BlobStore, Workspace
-from curate.workspace.folders import MADE_BY, MANIFEST, check_target, whole_folder
-from curate.writers import ExportInfo, ExportRow, Written
-from curate.writers.cards.croissant import croissant
-from curate.writers.cards.dataset_card import CardFacts, ModelFacts, dataset_card
-from curate.writers.layout.columns import ColumnTypes
-from curate.writers.layout.files import WHOLE, FileFacts, file_facts
-
-MANIFEST_VERSION = 1
+from curate import plugins
+from curate.catalog import exports, splits
+from curate.errors import SettingError
+from curate.exporting.again import fingerprint_of, same_export
+from curate.exporting.contents import Contents
+from curate.exporting.description import describe
+from curate.exporting.folder import MANIFEST, check_target, whole_folder
+from curate.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +24,7 @@ class ExportReport:
     """What was written.
 
     Attributes:
+        changed: whether files were written; False where the folder held this very export, whole, already.
         name: what was exported, exactly: "support", "support@default:1" or "support@default:1/train".
         rows: by part; "data" where there are no parts.
         files, bytes: with the card, the Croissant file and the manifest.
@@ -45,6 +36,7 @@ class ExportReport:
     name: str
     format: str
     out: str
+    changed: bool
     rows: dict[str, int]
     real: int
     synthetic: int
@@ -68,7 +60,10 @@ def export(
     overwrite: bool = False,
     options: Mapping[str, Any] | None = None,
 ) -> ExportReport:
-    """Write samples into a new folder, which appears only when all of it is written.
+    """Write samples into a folder, which appears only when all of it is written.
+
+    The same export again finds nothing to do: where the folder holds it and every file is what its manifest says, nothing is
+    written. Where anything changed, it is written beside the folder, and takes its place when it is whole.
 
     A dataset (`support`) is all its curated samples now; a split (`support/`, `support@name:2/train`) is its frozen members,
     also those dropped since, which the notes count.
@@ -76,11 +71,11 @@ def export(
     Args:
         spec: what to export; `curate.catalog.splits` states the grammar.
         format: a writer plug-in.
-        out: a folder that does not exist or is empty.
+        out: a folder that does not exist, is empty, or holds an earlier export.
         include_synthetic: add to the train part accepted samples of models that learned from this split and from nothing
             that is held out in it. Never to another part.
         max_share: share of each label's rows in the train part that may be synthetic, at least 0 and under 1.
-        overwrite: `out` may hold an earlier export, and nothing else.
+        overwrite: `out` may hold files that no export wrote; they are moved to a folder beside it, and nothing is deleted.
         options: of the format.
 
     Raises:
@@ -99,34 +94,44 @@ def export(
             f"synthetic samples go into a train part only, and {spec!r} names none",
             hint=f"curate export {what.dataset.name}/train --include-synthetic",
         )
-    check_target(target, overwrite=overwrite)
+    strangers = check_target(target, overwrite=overwrite)
     settings = {"spec": spec, "format": format, "out": str(target), "include_synthetic": include_synthetic}
     settings |= {"max_share": max_share, "options": dict(options or {})}
     with workspace.run("export", dataset=what.dataset.name, settings=settings) as run:
-        contents = _Contents(workspace, what, max_share if include_synthetic else None)
+        contents = Contents(workspace, what, max_share if include_synthetic else None)
         info = contents.info(dict(options or {}))
-        command = exports.command(workspace.catalog, run.run_id)
-        with whole_folder(target) as folder:
-            workspace.progress.start(f"exporting {contents.name}", total=contents.real + contents.synthetic)
-            written = writer.write(contents.rows(), folder, info)
-            workspace.progress.finish()
-            files, manifest_hash = _describe(folder, contents, info, written, format, command)
-        run.commit_counts({"rows": written.rows, "real": contents.real, "synthetic": contents.synthetic})
+        fingerprint = fingerprint_of(contents, info, format, max_share if include_synthetic else None)
+        manifest = None if strangers else same_export(target, fingerprint)
+        changed, moved_to = manifest is None, None
+        if manifest is None:
+            command = exports.command(workspace.catalog, run.run_id)
+            with whole_folder(target) as folder:
+                workspace.progress.start(f"exporting {contents.name}", total=contents.real + contents.synthetic)
+                written = writer.write(contents.rows(), folder.path, info)
+                workspace.progress.finish()
+                manifest = describe(folder.path, contents, info, written, format, command, fingerprint)
+            moved_to = folder.strangers_at
+        run.commit_counts(
+            {"rows": manifest["rows"], "real": contents.real, "synthetic": contents.synthetic, "changed": changed}
+        )
+    held = (target / MANIFEST).read_bytes()
+    moved = (f"{strangers:,} files that no export had written are in {moved_to} now",) if moved_to else ()
     return ExportReport(
         run_id=run.run_id,
         name=contents.name,
         format=format,
         out=str(target),
-        rows=written.rows,
+        changed=changed,
+        rows=dict(manifest["rows"]),
         real=contents.real,
         synthetic=contents.synthetic,
         synthetic_left_out=contents.left_out,
-        files=len(files) + 1,
-        bytes=sum(file.size for file in files) + (target / MANIFEST).stat().st_size,
+        files=len(manifest["files"]) + 1,
+        bytes=sum(file["size"] for file in manifest["files"]) + len(held),
         members_hash=what.split.members_hash if what.split else None,
-        manifest_hash=manifest_hash,
+        manifest_hash=hashlib.sha256(held).hexdigest(),
         seconds=round(time.monotonic() - started, 3),
-        notes=(*contents.notes, *written.notes),
+        notes=(*manifest["notes"], *moved),
     )
 
 
@@ -143,242 +148,3 @@ def parse_options(items: Iterable[str]) -> dict[str, Any]:
             raise SettingError(f"not a setting: {item!r}", hint="--option shard_size=100MB")
         options[key.strip().replace("-", "_")] = value if equals else True
     return options
-
-
-class _Contents:
-    """The rows of an export: which they are, and their figures."""
-
-    def __init__(self, workspace: Workspace, what: Resolved, share: float | None) -> None:
-        self._workspace = workspace
-        self._catalog = workspace.catalog
-        self.what = what
-        self.name = what.dataset.name if what.split is None else what.split.reference + (f"/{what.part}" if what.part else "")
-        self.labels: dict[str, Counter[str]] = defaultdict(Counter)
-        self.notes: list[str] = []
-        self.models: tuple[ModelFacts, ...] = ()
-        self.real = self.synthetic = self.left_out = 0
-        self._modalities: set[str] = set()
-        self._types = ColumnTypes()
-        self._count_real()
-        if share is not None and what.split is not None:
-            self._choose_synthetic(what.split, share)
-
-    def _count_real(self) -> None:
-        counted = exports.real_counts(self._catalog, self.what)
-        if not counted:
-            raise InputError(f"{self.name} has no sample to export", hint="curate status")
-        self.parts = exports.parts_of(self.what, counted)
-        self._trained: Counter[str | None] = Counter()
-        for part, modality, label, count in counted:
-            self.real += count
-            self._modalities.add(modality)
-            if part == "train":
-                self._trained[label] += count
-            if label is not None:
-                self.labels[label][part or WHOLE] += count
-        for batch in exports.real_metadata(self._catalog, self.what):
-            for text in batch["metadata"].to_pylist():
-                self._types.add(json.loads(text))
-        if self.what.split is not None:
-            warned = runs.counts_of(self._catalog, self.what.split.run_id).get("notes", ())
-            self.notes += [f"{self.what.split.reference}: {note}" for note in warned]
-            since = splits.dropped_since(self._catalog, self.what.split)
-            if since:
-                self.notes.append(
-                    f"{since:,} members of {self.what.split.reference} were dropped since it was frozen; they are in all that"
-                    f" is exported of it, and curate split {self.what.dataset.name} freezes a version without them"
-                )
-
-    def _choose_synthetic(self, split: Split, share: float) -> None:
-        """Admit drawn samples up to the share, and say of the others why they stay out."""
-        models = exports.drawn_models(self._catalog, split)
-        exact = Fraction(str(share))
-        ceiling = {label: int(count * exact / (1 - exact)) for label, count in self._trained.items()}
-        clean = [model for model in models if model.is_clean]
-        exports.choose_synthetic(self._catalog, [model.model_id for model in clean], ceiling)
-        drawn: Counter[str] = Counter()
-        for modality, label, model, count in exports.synthetic_counts(self._catalog):
-            self.synthetic += count
-            self._modalities.add(modality)
-            drawn[model] += count
-            if label is not None:
-                self.labels[label]["train"] += count
-        self.left_out = sum(model.samples for model in clean) - self.synthetic
-        self.models = tuple(ModelFacts(m.name, m.family, m.trained_on, drawn[m.name]) for m in clean if drawn[m.name])
-        for page in self._synthetic_pages():
-            for text in page["metadata"].to_pylist():
-                self._types.add(json.loads(text) if text else {})
-        if self.left_out:
-            self.notes.append(
-                f"{self.left_out:,} accepted synthetic samples stay out: each label's rows are to be at most"
-                f" {share:.0%} synthetic, and labels without a real row in train take none"
-            )
-        for other in models:
-            if not other.is_clean and other.samples:
-                self.notes.append(
-                    f"{other.samples:,} samples of {other.name} stay out: it learned from {other.trained_on}, which is"
-                    " another split or holds samples that are held out here"
-                )
-        if not self.synthetic:
-            self.notes.append("there was no synthetic sample to include")
-
-    def info(self, options: dict[str, Any]) -> ExportInfo:
-        """What the writer is told of the rows before it sees them."""
-        return ExportInfo(
-            name=self.name,
-            modality="mixed" if len(self._modalities) > 1 else min(self._modalities),
-            parts=self.parts,
-            labels=tuple(sorted(self.labels)),
-            columns=self._types.columns,
-            types=self._types.types,
-            options=options,
-        )
-
-    def rows(self) -> Iterator[ExportRow]:
-        """Every row: the real ones by id, then the synthetic ones by id."""
-        for batch in exports.real_rows(self._catalog, self.what):
-            for row in batch.to_pylist():
-                yield self._real_row(row)
-            self._workspace.progress.advance(batch.num_rows)
-        if self.synthetic:
-            for page in self._synthetic_pages():
-                for row in page.to_pylist():
-                    yield self._synthetic_row(row)
-                self._workspace.progress.advance(page.num_rows)
-
-    def _synthetic_pages(self) -> Iterator[Any]:
-        last = 0
-        while (page := exports.synthetic_batch(self._catalog, last)).num_rows:
-            yield page
-            last = page["sample_id"][-1].as_py()
-
-    def _real_row(self, row: dict[str, Any]) -> ExportRow:
-        media, suffix = _media(self._workspace.real, row)
-        return ExportRow(
-            sample_id=row["sample_id"],
-            origin="real",
-            dataset=self.what.dataset.name,
-            part=row["part"],
-            label=row["label"],
-            text=row["text"],
-            media=media,
-            suffix=suffix,
-            content_hash=row["content_hash"],
-            locator=" ".join(part for part in (_below(row["uri"], row["root"]), row["locator"]) if part),
-            external_id=row["external_id"],
-            metadata=json.loads(row["metadata"]) if row["metadata"] else {},
-        )
-
-    def _synthetic_row(self, row: dict[str, Any]) -> ExportRow:
-        media, suffix = _media(self._workspace.synthetic, row)
-        return ExportRow(
-            sample_id=row["sample_id"],
-            origin="synthetic",
-            dataset=self.what.dataset.name,
-            part="train",
-            label=row["label"],
-            text=row["text"],
-            media=media,
-            suffix=suffix,
-            content_hash=row["content_hash"],
-            locator=f"{row['model']} draw {row['draw_index']}",
-            external_id=None,
-            metadata=json.loads(row["metadata"]) if row["metadata"] else {},
-            model=row["model"],
-            seed=row["seed"],
-        )
-
-    def card(self, written: Written, info: ExportInfo, format_: str, day: str) -> CardFacts:
-        """All that the card says."""
-        split, origin = self.what.split, self.origin()
-        return CardFacts(
-            name=self.name,
-            format=format_,
-            info=info,
-            written=written,
-            real=self.real,
-            synthetic=self.synthetic,
-            created=day,
-            version=__version__,
-            labels=self.labels,
-            license=self.what.dataset.licence,
-            source=self.what.dataset.source,
-            description=self.what.dataset.notes or "",
-            read=origin.read,
-            rejected=origin.rejected,
-            dropped=origin.dropped,
-            kept=origin.kept,
-            split=_in_words(split) if split else "",
-            split_seed=split.seed if split else None,
-            split_hash=split.members_hash if split else "",
-            models=self.models,
-        )
-
-    def origin(self) -> Origin:
-        """How the dataset came to be what it is."""
-        return exports.origin(self._catalog, self.what.dataset)
-
-
-def _media(store: BlobStore, row: Mapping[str, Any]) -> tuple[bytes | None, str]:
-    """Read a row's blob and prove that it is what the catalog says."""
-    if row["blob"] is None:
-        return None, ""
-    path = store.path(row["blob"])
-    try:
-        data = store.read(row["blob"])
-    except OSError as error:
-        raise WorkspaceDamaged(
-            f"the blob {path} of sample {row['sample_id']} cannot be read: {error.strerror}", hint="curate check"
-        ) from error
-    if hashlib.sha256(data).hexdigest() != row["content_hash"]:
-        raise WorkspaceDamaged(f"the blob {path} of sample {row['sample_id']} is not what its hash says", hint="curate check")
-    return data, PurePosixPath(row["blob"]).suffix
-
-
-def _below(uri: str, root: str) -> str:
-    """The source's path below what was named, so that no export tells where things lie on this machine."""
-    path = Path(uri)
-    return path.relative_to(root).as_posix() if path != Path(root) and path.is_relative_to(root) else path.name
-
-
-def _in_words(split: Split) -> str:
-    recipe = split.recipe
-    shares = ", ".join(f"{part} {share:g}" for part, share in recipe["ratios"].items())
-    stratified = f", stratified by {recipe['stratify']}" if recipe["stratify"] else ""
-    grouped = f", grouped by {recipe['group']}" if recipe["group"] else ""
-    return f"{split.reference}, {shares}{stratified}{grouped}, duplicates together"
-
-
-def _describe(
-    folder: Path, contents: _Contents, info: ExportInfo, written: Written, format_: str, command: str
-) -> tuple[list[FileFacts], str]:
-    """Write the card, the Croissant file and the manifest; return the facts of all files but the manifest, and its hash."""
-    created = datetime.now(UTC)
-    facts = contents.card(written, info, format_, created.date().isoformat())
-    (folder / "README.md").write_text(dataset_card(facts), encoding="utf-8")
-    files = list(file_facts(folder, written.files))
-    text = json.dumps(croissant(facts, files), ensure_ascii=False, indent=1)
-    (folder / "croissant.json").write_text(text + "\n", encoding="utf-8")
-    files += file_facts(folder, ["README.md", "croissant.json"])
-    split, origin = contents.what.split, contents.origin()
-    manifest = {
-        "made_by": MADE_BY,
-        "manifest_version": MANIFEST_VERSION,
-        "version": __version__,
-        "created": created.isoformat(timespec="seconds"),
-        "command": command,
-        "name": contents.name,
-        "dataset": contents.what.dataset.name,
-        "format": format_,
-        "split": split
-        and {"reference": split.reference, "part": contents.what.part, "recipe": split.recipe}
-        | {"seed": split.seed, "members": split.members, "members_hash": split.members_hash},
-        "rows": written.rows,
-        "real": contents.real,
-        "synthetic": contents.synthetic,
-        "catalog": origin._asdict(),
-        "files": [file._asdict() for file in files],
-    }
-    data = (json.dumps(manifest, ensure_ascii=False, indent=1) + "\n").encode()
-    (folder / MANIFEST).write_bytes(data)
-    return files, hashlib.sha256(data).hexdigest()

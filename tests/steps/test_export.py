@@ -18,6 +18,7 @@ from curate import plugins
 from curate.errors import InputError, SettingError, WorkspaceDamaged
 from curate.steps.export import ExportReport, export, parse_options
 from curate.steps.ingest import ingest
+from curate.steps.restore import drop
 from curate.steps.split import split
 from curate.workspace import Workspace, create_workspace, open_workspace
 
@@ -160,19 +161,18 @@ def test_nothing_of_a_stranger_is_ever_deleted(workspace, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     export(workspace, "tales", format="csv", out=out)  # an empty folder is welcome
-    with pytest.raises(InputError, match="not empty"):
-        export(workspace, "tales", format="csv", out=out)
-    (out / "mine.txt").write_text("precious")
+    (out / "deep").mkdir()
+    (out / "deep" / "mine.txt").write_text("precious")
     with pytest.raises(InputError, match=r"mine\.txt"):
-        export(workspace, "tales", format="jsonl", out=out, overwrite=True)
-    assert (out / "mine.txt").read_text() == "precious" and (out / "data.csv").exists()
-    (out / "mine.txt").unlink()
+        export(workspace, "tales", format="jsonl", out=out)
+    assert (out / "deep" / "mine.txt").read_text() == "precious" and (out / "data.csv").exists()
     report = export(workspace, "tales", format="jsonl", out=out, overwrite=True)
     check_manifest(report)
-    assert not (out / "data.csv").exists() and leftovers(tmp_path) == []
+    assert (tmp_path / "out.before-1" / "deep" / "mine.txt").read_text() == "precious"
+    assert any("out.before-1" in note for note in report.notes)
     (out / "manifest.json").write_text('{"files": []}')
-    with pytest.raises(InputError, match="manifest"):
-        export(workspace, "tales", format="csv", out=out, overwrite=True)
+    with pytest.raises(InputError, match="no export wrote"):
+        export(workspace, "tales", format="csv", out=out)
     file = tmp_path / "file"
     file.write_text("precious")
     with pytest.raises(InputError, match="is a file"):
@@ -180,12 +180,46 @@ def test_nothing_of_a_stranger_is_ever_deleted(workspace, tmp_path):
     assert file.read_text() == "precious"
 
 
+def times(folder: Path) -> dict[str, int]:
+    return {str(p): p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize("format_", ["parquet", "jsonl", "csv", "webdataset", "huggingface"])
+def test_the_same_export_again_finds_nothing_to_do_and_a_changed_one_takes_its_place(workspace, tmp_path, format_):
+    put_texts(workspace)
+    out = tmp_path / "out"
+    first = export(workspace, "tales", format=format_, out=out)
+    before = times(out)
+    again = export(workspace, "tales", format=format_, out=out)
+    assert first.changed and not again.changed and times(out) == before
+    assert (again.rows, again.files, again.bytes, again.manifest_hash, again.notes) == (
+        first.rows, first.files, first.bytes, first.manifest_hash, first.notes,
+    )  # fmt: skip
+    drop(workspace, [3])
+    changed = export(workspace, "tales", format=format_, out=out)
+    assert changed.changed and changed.rows == {"data": 39}
+    check_manifest(changed)
+    assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize("harm", ["cut", "altered", "gone"])
+def test_an_export_that_somebody_damaged_is_written_anew(workspace, tmp_path, harm):
+    put_texts(workspace)
+    out = tmp_path / "out"
+    export(workspace, "tales", format="jsonl", out=out)
+    whole = (out / "data.jsonl").read_bytes()
+    harmed = {"cut": whole[:-2], "altered": whole.replace(b"tale 7", b"tale 8"), "gone": None}[harm]
+    (out / "data.jsonl").unlink() if harmed is None else (out / "data.jsonl").write_bytes(harmed)
+    assert export(workspace, "tales", format="jsonl", out=out).changed
+    assert (out / "data.jsonl").read_bytes() == whole
+
+
 _KILLED = """
 import sys, time
 from pathlib import Path
-from curate.workspace.folders import whole_folder
+from curate.exporting.folder import whole_folder
 with whole_folder(Path(sys.argv[1])) as folder:
-    (folder / "half").write_text("half")
+    (folder.path / "half").write_text("half")
     print("ready", flush=True)
     time.sleep(60)
 """
@@ -200,7 +234,8 @@ def test_the_next_export_removes_what_a_killed_one_left_but_not_a_living_one(wor
         process.kill()
     deadline = time.monotonic() + 20
     while leftovers(tmp_path) and time.monotonic() < deadline:
-        export(workspace, "tales", format="csv", out=tmp_path / "out", overwrite=True)
+        export(workspace, "tales", format="csv", out=tmp_path / "out")
+        drop(workspace, [workspace.catalog.scalar("SELECT min(sample_id) FROM curated")])
     assert leftovers(tmp_path) == []
 
 

@@ -39,8 +39,8 @@ def test_clean_images_runs_to_the_end_and_again(tmp_path: Path, monkeypatch: pyt
         assert first.reports[0].added == 24
         assert first.reports[-1].findings == ()
         assert (tmp_path / "out" / "README.md").is_file()
-        again = run_recipe(workspace, "clean-images", variables={**variables, "out": "out2"})
-        assert again.reports[0].added == 0
+        again = run_recipe(workspace, "clean-images", variables=variables)
+        assert again.reports[0].added == 0 and not again.reports[3].changed
 
 
 def recipe(tmp_path: Path, **changes: object) -> Path:

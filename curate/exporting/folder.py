@@ -18,30 +18,41 @@ MANIFEST = "manifest.json"
 MADE_BY = "curate"
 
 
-def check_target(out: Path, *, overwrite: bool) -> None:
-    """Refuse a folder whose files would be lost.
+class Folder:
+    """A folder that is being filled.
+
+    Attributes:
+        path: where to write.
+        strangers_at: after the end, where the files went that were in its place and that no export had written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.strangers_at: Path | None = None
+
+
+def check_target(out: Path, *, overwrite: bool) -> int:
+    """Refuse a folder that holds files which no export wrote, unless they may be moved aside.
+
+    Returns:
+        How many such files there are.
 
     Raises:
-        InputError: `out` is a file; or it is not empty and `overwrite` is off; or it holds files that no export of ours wrote.
+        InputError: `out` is a file; or it holds such files and `overwrite` is off.
     """
     if out.exists() and not out.is_dir():
         raise InputError(f"{out} is a file, not a folder", hint="-o NEW_FOLDER")
-    if not out.exists() or not any(out.iterdir()):
-        return
-    if not overwrite:
-        raise InputError(f"{out} is not empty", hint="-o NEW_FOLDER, or --overwrite if an earlier export is there")
-    strangers = _strangers(out)
-    if strangers is None:
-        raise InputError(f"{out} holds no manifest.json that curate wrote, so it is left alone", hint="-o NEW_FOLDER")
-    if strangers:
+    strangers = _strangers(out) if out.exists() else []
+    if strangers and not overwrite:
         raise InputError(
-            f"{out} holds {len(strangers):,} files that the export in it did not write, such as {strangers[0]}",
-            hint="move them away, or -o NEW_FOLDER",
+            f"{out} holds {len(strangers):,} files that no export wrote, such as {strangers[0]}",
+            hint="-o NEW_FOLDER, or --overwrite, which moves them to a folder beside it",
         )
+    return len(strangers)
 
 
 @contextmanager
-def whole_folder(out: Path) -> Iterator[Path]:
+def whole_folder(out: Path) -> Iterator[Folder]:
     """Give an empty folder beside `out`, which takes its place when the block ends well and is removed when it does not.
 
     What a killed process left behind is removed first; a folder that a living process still fills is locked, and left alone.
@@ -50,12 +61,13 @@ def whole_folder(out: Path) -> Iterator[Path]:
     _remove_leftovers(out)
     temporary = out.with_name(f".{out.name}.export-{secrets.token_hex(4)}.tmp")
     temporary.mkdir()
+    folder = Folder(temporary)
     lock = os.open(temporary, os.O_RDONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield temporary
+        yield folder
         os.sync()
-        _take_place(temporary, out)
+        folder.strangers_at = _take_place(temporary, out)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
@@ -63,7 +75,9 @@ def whole_folder(out: Path) -> Iterator[Path]:
         os.close(lock)
 
 
-def _take_place(temporary: Path, out: Path) -> None:
+def _take_place(temporary: Path, out: Path) -> Path | None:
+    """Put the new folder where the old one is; returns where the old one's foreign files went, if it held any."""
+    aside = _move_strangers(out)
     old = None
     if out.exists() and any(out.iterdir()):
         old = out.with_name(f".{out.name}.replaced-{secrets.token_hex(4)}.tmp")
@@ -77,16 +91,31 @@ def _take_place(temporary: Path, out: Path) -> None:
     _sync_folder(out.parent)
     if old is not None:
         shutil.rmtree(old)
+    return aside
 
 
-def _strangers(out: Path) -> list[str] | None:
-    """Files in an export that its manifest does not list; None where there is no manifest of ours."""
+def _move_strangers(out: Path) -> Path | None:
+    """Move the files that no export wrote into a folder beside `out`, in the places they had."""
+    strangers = _strangers(out) if out.exists() else []
+    if not strangers:
+        return None
+    number = 1
+    while (aside := out.with_name(f"{out.name}.before-{number}")).exists():
+        number += 1
+    for name in strangers:
+        (aside / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).rename(aside / name)
+    return aside
+
+
+def _strangers(out: Path) -> list[str]:
+    """Files in a folder that no manifest of ours lists; all of them where there is none."""
     manifest: Any = None
     with suppress(OSError, ValueError):
         manifest = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
-    if not isinstance(manifest, dict) or manifest.get("made_by") != MADE_BY:
-        return None
-    ours = {MANIFEST} | {file["path"] for file in manifest.get("files", [])}
+    ours: set[str] = set()
+    if isinstance(manifest, dict) and manifest.get("made_by") == MADE_BY:
+        ours = {MANIFEST} | {file["path"] for file in manifest.get("files", [])}
     return sorted(
         str(path.relative_to(out))
         for path in out.rglob("*")
