@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from curate.catalog._migrations import migrate, require_current
+from curate.catalog._sealing import Sealing, Write, written
 from curate.errors import WorkError, WorkspaceDamaged, WorkspaceLocked
 
 if TYPE_CHECKING:
@@ -57,6 +58,8 @@ class Catalog:
         self.read_only = read_only
         self._process_id = os.getpid()
         self._depth = 0
+        self.migrated: list[str] = []
+        """The migrations that opening it applied."""
         self._abandoned = 0  # how often `abandon` was called; a transaction of before is none of today's
         config: dict[str, Any] = {
             "memory_limit": memory,
@@ -75,11 +78,12 @@ class Catalog:
                 "SET enable_progress_bar = false; SET python_enable_replacements = false; SET TimeZone = 'UTC';"
                 "SET checkpoint_threshold = '256MB'; SET enable_external_access = false"
             )
+            self._sealing = Sealing(self._open)
             if read_only:
                 require_current(self._open)
             else:
-                migrate(self._open)
-                _mark_dead_runs(self._open)
+                self.migrated = migrate(self._open)
+                self._mark_dead_runs()
         except duckdb.Error as error:
             self.close()
             raise WorkspaceDamaged(f"{path} cannot be read: {_first_line(error)}") from error
@@ -127,20 +131,41 @@ class Catalog:
             raise WorkError("the catalog was opened by a parent process and cannot be used after a fork")
         return self._open
 
-    def execute(self, statement: str, parameters: Sequence[object] | dict[str, object] = ()) -> duckdb.DuckDBPyConnection:
-        """Run one statement of this package.
+    def execute(
+        self, statement: str, parameters: Sequence[object] | dict[str, object] = (), *, within: str | None = None
+    ) -> duckdb.DuckDBPyConnection:
+        """Run one statement of this package; what it writes is sealed in the same transaction.
+
+        Args:
+            within: for an UPDATE or DELETE of a table that may be large: a condition over that table which selects all rows
+                that the statement may touch, before it and after it alike. Without one the whole table is digested twice.
 
         Raises:
             WorkspaceDamaged: the file cannot be read.
             WorkError: the disk is full.
         """
+        write = written(statement)
+        if write is not None:
+            self._write(write, statement, parameters, within)
+            return self.connection
         with self._spoken():
             return self.connection.execute(statement, parameters or None)
 
-    def rows(self, statement: str, parameters: Sequence[object] | dict[str, object] = ()) -> list[tuple[Any, ...]]:
-        """Run a small query and fetch all of it."""
+    def rows(
+        self, statement: str, parameters: Sequence[object] | dict[str, object] = (), *, within: str | None = None
+    ) -> list[tuple[Any, ...]]:
+        """Run a small query, or a statement that returns what it wrote, and fetch all of it; `within` as in `execute`."""
+        write = written(statement)
+        if write is not None:
+            return self._write(write, statement, parameters, within)
         with self._spoken():
             return self.execute(statement, parameters).fetchall()
+
+    def _write(
+        self, write: Write, statement: str, parameters: Sequence[object] | dict[str, object], within: str | None
+    ) -> list[tuple[Any, ...]]:
+        with self.transaction(), self._spoken(), self._sealing.around(write, within):
+            return self.connection.execute(statement, parameters or None).fetchall()
 
     def row(self, statement: str, parameters: Sequence[object] | dict[str, object] = ()) -> tuple[Any, ...] | None:
         """Run a query for its first row; the rest is fetched too, because DuckDB wants no answer left half read."""
@@ -233,10 +258,31 @@ class Catalog:
         self._depth -= 1
         if self._depth == 0:
             try:
+                with self._spoken():
+                    self._sealing.flush()
                 self.execute("COMMIT")
             except BaseException:
                 self._roll_back()  # it may have been committed all the same
                 raise
+
+    @property
+    def sealed_for(self) -> int | None:
+        """The run on whose behalf rows are written and sealed."""
+        return self._sealing.run_id
+
+    @sealed_for.setter
+    def sealed_for(self, run_id: int | None) -> None:
+        self._sealing.run_id = run_id
+
+    def _mark_dead_runs(self) -> None:
+        running = "SELECT run_id, process_id, epoch(started_at) FROM runs WHERE status = 'running'"
+        for run_id, process_id, started in self.rows(running):
+            if not _is_alive(process_id, started):
+                self.execute(
+                    "UPDATE runs SET status = 'interrupted', ended_at = now() AT TIME ZONE 'UTC' WHERE run_id = ?",
+                    [run_id],
+                    within=f"run_id = {run_id}",
+                )
 
     def abandon(self) -> None:
         """Undo what an interrupt left open: it may come between a statement and the block that was to guard it."""
@@ -245,6 +291,7 @@ class Catalog:
         self._roll_back()
 
     def _roll_back(self) -> None:
+        self._sealing.forget()
         with suppress(duckdb.Error, WorkError):  # the cause of the failure matters more than that of the rollback
             self.connection.execute("ROLLBACK")
 
@@ -274,20 +321,8 @@ def _first_line(error: BaseException) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
-def _mark_dead_runs(connection: duckdb.DuckDBPyConnection) -> None:
-    for run_id, process_id, started in connection.execute(
-        "SELECT run_id, process_id, epoch(started_at) FROM runs WHERE status = 'running'"
-    ).fetchall():
-        if not _is_alive(process_id, started):
-            connection.execute(
-                "UPDATE runs SET status = 'interrupted', ended_at = now() AT TIME ZONE 'UTC' WHERE run_id = ?", [run_id]
-            )
-
-
 def _is_alive(process_id: int, run_started_s: float) -> bool:
     """Whether the process that began a run still lives, and is not another that was given its number since."""
-    if process_id == os.getpid():
-        return True
     import psutil  # 20 ms, and seldom needed
 
     try:

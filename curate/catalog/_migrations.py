@@ -7,6 +7,8 @@ from pathlib import Path
 
 import duckdb
 
+from curate.catalog._digests import Totals
+from curate.catalog._sealing import Sealing
 from curate.errors import WorkspaceDamaged, WorkspaceError
 from curate.resources import resource_folder
 
@@ -33,8 +35,10 @@ def migrate(connection: duckdb.DuckDBPyConnection, folder: Path | None = None) -
     """
     connection.execute(_LEDGER)
     new = _pending(connection, folder)
+    sealing = Sealing(connection)
+    sealed = sealing.everything() if new and _has_seals(connection) else {}
     for file in new:
-        _apply(connection, int(file.stem[:4]), file)
+        sealed = _apply(connection, int(file.stem[:4]), file, sealing, sealed)
     return [file.stem for file in new]
 
 
@@ -76,17 +80,38 @@ def vectors_table_ddl(slug: str, dimension: int) -> str:
     return template.replace("{slug}", slug).replace("{dimension}", str(dimension))
 
 
-def _apply(connection: duckdb.DuckDBPyConnection, number: int, file: Path) -> None:
+def _apply(
+    connection: duckdb.DuckDBPyConnection, number: int, file: Path, sealing: Sealing, before: dict[str, Totals]
+) -> dict[str, Totals]:
+    """Apply one, and move the seals by what it changed; what was unlike its seal before is so afterwards.
+
+    Args:
+        before: what every table digests to now; empty where nothing is sealed yet, and then all that is there gets its seal.
+
+    Returns:
+        What every table digests to afterwards.
+    """
+    after: dict[str, Totals] = {}
     connection.execute("BEGIN TRANSACTION")
     try:
         connection.execute(file.read_text(encoding="utf-8"))
         connection.execute(
             "INSERT INTO migrations (number, name, checksum) VALUES (?, ?, ?)", [number, file.stem, _checksum(file)]
         )
+        if _has_seals(connection):
+            after = sealing.everything()
+            for table in before.keys() | after.keys():
+                sealing.add(table, before.get(table, {}), after.get(table, {}))
+            sealing.flush()
     except BaseException:
         connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")
+    return after
+
+
+def _has_seals(connection: duckdb.DuckDBPyConnection) -> bool:
+    return bool(connection.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'seals' AND NOT temporary").fetchall())
 
 
 def _ledger(connection: duckdb.DuckDBPyConnection) -> list[tuple[int, str, str]]:

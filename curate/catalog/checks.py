@@ -1,4 +1,4 @@
-"""What `check` asks the catalog: the laws that SQL can prove, and the streams from which the others are proved."""
+"""What `check` asks the catalog: the invariants that SQL can prove, and the streams from which the others are proved."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ SHOWN = 20
 
 
 class Rule(NamedTuple):
-    """A law, or a clause of one: `offenders` selects the ids that break it and is empty in a sound workspace.
+    """An invariant, or a clause of one: `offenders` selects the ids that break it and is empty in a sound workspace.
 
-    `message` has the place {count}; `counted` says how many rows the law was held against.
+    `message` has the place {count}; `counted` says how many rows the invariant was held against.
     """
 
-    law: str
+    invariant: str
     counted: str
     offenders: str
     message: str
@@ -274,7 +274,7 @@ def vector_tables(catalog: Catalog) -> dict[str, str]:
 
 
 def vector_rules(slug: str) -> tuple[Rule, ...]:
-    """The laws of one vectors table; the slug is that of a table which is there."""
+    """The invariants of one vectors table; the slug is that of a table which is there."""
     counted = f"SELECT count(*) FROM vectors_{slug}"
     again = f"drop the table vectors_{slug} and the row in embedders, then curate embed DATASET"
     return (

@@ -54,7 +54,7 @@ def replace(catalog: Catalog, model_id: int, run_id: int, rows: Sequence[MetricR
     }
     values = [row._replace(sizes=json.dumps(dict(row.sizes))) for row in rows]  # type: ignore[arg-type]
     staged = pa.table({name: pa.array([getattr(row, name) for row in values], kind) for name, kind in columns.items()})
-    catalog.execute("DELETE FROM metrics WHERE model_id = ?", [model_id])
+    catalog.execute("DELETE FROM metrics WHERE model_id = ?", [model_id], within=f"model_id = {model_id}")
     with catalog.given(staged_metrics=staged):
         named = ", ".join(columns)
         catalog.execute(

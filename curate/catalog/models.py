@@ -112,7 +112,7 @@ def finish(
         {"step": pa.array(steps, pa.int64()), "name": pa.array(names, pa.string()), "value": pa.array(values, pa.float64())}
     )
     catalog.execute("UPDATE models SET checkpoint_hash = ? WHERE model_id = ?", [checkpoint_hash, model_id])
-    catalog.execute("DELETE FROM losses WHERE model_id = ?", [model_id])
+    catalog.execute("DELETE FROM losses WHERE model_id = ?", [model_id], within=f"model_id = {model_id}")
     with catalog.given(curve=curve):
         catalog.execute("INSERT INTO losses SELECT ?, ?, step, name, value FROM curve", [run_id, model_id])
 

@@ -14,18 +14,20 @@ from curate.catalog._connection import Catalog
 def begin(catalog: Catalog, step: str, *, dataset: str | None, command: str, settings: Mapping[str, Any]) -> int:
     """Record that a step starts; the record is durable before the work begins."""
     with catalog.transaction():
-        return int(
+        run_id = int(
             catalog.scalar(
                 """INSERT INTO runs (step, dataset, command, settings, code_version, process_id, status)
                    VALUES (?, ?, ?, ?, ?, ?, 'running') RETURNING run_id""",
                 [step, dataset, command, json.dumps(settings, sort_keys=True, default=str), __version__, os.getpid()],
             )
         )
+        catalog.sealed_for = run_id
+        return run_id
 
 
 def progress(catalog: Catalog, run_id: int, counts: Mapping[str, Any]) -> None:
     """Record how far a run is; called inside the transaction of the rows that it counts."""
-    catalog.execute("UPDATE runs SET counts = ? WHERE run_id = ?", [json.dumps(counts), run_id])
+    catalog.execute("UPDATE runs SET counts = ? WHERE run_id = ?", [json.dumps(counts), run_id], within=f"run_id = {run_id}")
 
 
 def end(catalog: Catalog, run_id: int, status: str, counts: Mapping[str, Any] | None = None, error: str | None = None) -> None:
@@ -34,6 +36,7 @@ def end(catalog: Catalog, run_id: int, status: str, counts: Mapping[str, Any] | 
         """UPDATE runs SET status = ?, ended_at = now() AT TIME ZONE 'UTC', counts = coalesce(?, counts), error = ?
            WHERE run_id = ?""",
         [status, json.dumps(counts, default=str) if counts is not None else None, error, run_id],
+        within=f"run_id = {run_id}",
     )
 
 
@@ -43,6 +46,7 @@ def interrupt_own(catalog: Catalog) -> None:
         """UPDATE runs SET status = 'interrupted', ended_at = now() AT TIME ZONE 'UTC'
            WHERE status = 'running' AND process_id = ?""",
         [os.getpid()],
+        within=f"process_id = {os.getpid()}",
     )
 
 

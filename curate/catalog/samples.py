@@ -63,7 +63,8 @@ def update_changed(catalog: Catalog, records: pa.Table) -> int:
                 FROM staged_records n
                 WHERE s.source_id = n.source_id AND s.content_hash = n.content_hash AND s.occurrence = n.occurrence
                   AND ({_DIFFERS})
-                RETURNING s.sample_id"""
+                RETURNING s.sample_id""",
+            within="(source_id, content_hash, occurrence) IN (SELECT source_id, content_hash, occurrence FROM staged_records)",
         )
         return len(changed)
 

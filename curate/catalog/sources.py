@@ -46,11 +46,13 @@ def put(catalog: Catalog, sources: pa.Table) -> None:
         sources: the columns of the table, and `fresh` (bool).
     """
     with catalog.given(staged_sources=sources):
-        catalog.execute("DELETE FROM rejects WHERE source_id IN (SELECT source_id FROM staged_sources WHERE fresh)")
+        anew = "source_id IN (SELECT source_id FROM staged_sources WHERE fresh)"
+        catalog.execute(f"DELETE FROM rejects WHERE {anew}", within=anew)
         catalog.execute(
             """UPDATE sources SET size_bytes = n.size_bytes, modified_ns = n.modified_ns, settings_hash = n.settings_hash,
                       complete = n.complete, read = n.read, rejected = n.rejected, skipped = n.skipped, run_id = n.run_id
-               FROM staged_sources n WHERE sources.source_id = n.source_id"""
+               FROM staged_sources n WHERE sources.source_id = n.source_id""",
+            within="source_id IN (SELECT source_id FROM staged_sources)",
         )
         catalog.execute(
             """INSERT INTO sources SELECT source_id, dataset_id, uri, root, size_bytes, modified_ns, settings_hash, complete,

@@ -167,7 +167,7 @@ def _describe_check(report: CheckReport) -> str:
         line
         for finding in report.findings
         for line in (
-            f"  broken: {finding.law}: {finding.message}",
+            f"  broken: {finding.invariant}: {finding.message}",
             f"    ids: {', '.join(map(str, finding.ids))}{', …' if finding.count > len(finding.ids) else ''}"
             if finding.ids
             else None,
@@ -175,10 +175,11 @@ def _describe_check(report: CheckReport) -> str:
         )
         if line
     ]
-    verdict = f"{len(report.findings):,} findings" if report.findings else "all laws hold"
+    verdict = f"{len(report.findings):,} findings" if report.findings else "all checks passed"
     return lines(
-        f"{verdict}: {len(report.checked):,} laws over {sum(report.checked.values()):,} items  ({seconds(report.seconds)})",
-        *(f"  {law:<28} {count:>12,} checked" for law, count in report.checked.items()),
+        f"{verdict}: {len(report.checked):,} invariants over {sum(report.checked.values()):,} items"
+        f"  ({seconds(report.seconds)})",
+        *(f"  {invariant:<28} {count:>12,} checked" for invariant, count in report.checked.items()),
         *broken,
         *(f"  note: {note}" for note in report.notes),
     )

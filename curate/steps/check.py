@@ -7,22 +7,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from curate.catalog import checks
-from curate.checking import invariants as _laws
-from curate.checking.invariants import Finding, Look
+from curate.checking import blobs, evidence, seals, splits, vectors
+from curate.checking.look import Finding, Look, apply_rule
 from curate.workspace import Workspace
 
 __all__ = ["CheckReport", "Finding", "check"]
 
-LAWS: tuple[tuple[str, Callable[[Look], int]], ...] = (
-    ("evidence", _laws.evidence_is_true),
-    ("split hashes", _laws.splits_hash_as_they_say),
-    ("split groups", _laws.no_group_crosses_the_newest_splits),
-    ("vectors", _laws.vectors_are_sound),
-    ("embedders", _laws.embedders_make_their_vectors),
-    ("blobs", _laws.blobs_are_what_they_say),
-    ("models", _laws.models_are_what_they_say),
+INVARIANTS: tuple[tuple[str, Callable[[Look], int]], ...] = (
+    ("seals", seals.rows_are_as_sealed),
+    ("schema", seals.schema_is_the_migrations),
+    ("evidence", evidence.evidence_is_true),
+    ("split hashes", splits.splits_hash_as_they_say),
+    ("split groups", splits.no_group_crosses_the_newest_splits),
+    ("vectors", vectors.vectors_are_sound),
+    ("embedders", vectors.embedders_make_their_vectors),
+    ("blobs", blobs.blobs_are_what_they_say),
+    ("models", seals.models_are_what_they_say),
 )
-"""The laws that SQL alone cannot prove, each with how it is proved; the others are `curate.catalog.checks.RULES`."""
+"""The invariants that SQL alone cannot prove, each with how it is proved; the others are `curate.catalog.checks.RULES`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class CheckReport:
 
     Attributes:
         findings: what is broken; empty in a sound workspace.
-        checked: law → how many items it was held against.
+        checked: invariant → how many items it was held against.
         notes: what could not be looked at, orphaned files, leftovers; nothing that is broken.
         removed: leftovers of killed commands that were removed (with `clean`).
     """
@@ -45,7 +47,7 @@ class CheckReport:
 
 
 def check(workspace: Workspace, *, fast: bool = False, clean: bool = False) -> CheckReport:
-    """Hold every law of the house against the workspace. Nothing in the catalog is changed.
+    """Hold every invariant against the workspace. Nothing in the catalog is changed.
 
     Args:
         fast: look at files by presence and size only, and do not embed samples anew.
@@ -54,13 +56,13 @@ def check(workspace: Workspace, *, fast: bool = False, clean: bool = False) -> C
     started = time.monotonic()
     look = Look(workspace, fast=fast, clean=clean)
     checked: dict[str, int] = {}
-    workspace.progress.start("checking", total=len(checks.RULES) + len(LAWS), unit="laws")
+    workspace.progress.start("checking", total=len(checks.RULES) + len(INVARIANTS), unit="invariants")
     for rule in checks.RULES:
-        checked[rule.law] = max(checked.get(rule.law, 0), _laws.apply_rule(look, rule))
+        checked[rule.invariant] = max(checked.get(rule.invariant, 0), apply_rule(look, rule))
         workspace.progress.advance(1)
-    for law, prove in LAWS:
-        look.law = law
-        checked[law] = max(checked.get(law, 0), prove(look))
+    for invariant, prove in INVARIANTS:
+        look.invariant = invariant
+        checked[invariant] = max(checked.get(invariant, 0), prove(look))
         workspace.progress.advance(1)
     workspace.progress.finish()
     return CheckReport(

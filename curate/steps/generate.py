@@ -15,6 +15,7 @@ from curate.generators import Model, load_model
 from curate.synthesis.gates import Gates
 from curate.synthesis.session import DrawSession
 from curate.workspace import Workspace
+from curate.workspace.sealed_files import require_sealed
 
 _ROUNDS = 5  # of --balance: refused draws are replaced so often
 
@@ -79,7 +80,7 @@ def generate(
         raise SettingError(
             "say how many to draw: a count of each label, or balance", hint=f"curate generate {model} --count 100"
         )
-    trained = load_model(workspace.root / "models" / row.folder, device=device)
+    trained = load_model(require_sealed(workspace.root, workspace.catalog, row.model_id, row.folder), device=device)
     unknown = sorted(set(labels) - set(trained.labels))
     if unknown:
         raise SettingError(f"{model} knows no label {unknown[0]!r}", hint="one of: " + ", ".join(trained.labels[:12]))

@@ -12,6 +12,7 @@ from curate.catalog.synthetic import DrawnRow
 from curate.errors import InputError, WorkspaceDamaged
 from curate.generators import DrawRequest, load_model, weights_file
 from curate.workspace import Workspace
+from curate.workspace.sealed_files import require_sealed
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ def reproduce(
 
 def _differing(workspace: Workspace, model_id: int, rows: list[DrawnRow], device: str, notes: dict[str, None]) -> list[int]:
     row = models.by_id(workspace.catalog, model_id)
-    folder = workspace.root / "models" / row.folder
+    folder = require_sealed(workspace.root, workspace.catalog, row.model_id, row.folder)
     if hashlib.sha256(weights_file(folder).read_bytes()).hexdigest() != row.checkpoint_hash:
         raise WorkspaceDamaged(f"the weights of {row.name} are not those that were trained", hint="curate check")
     trained = load_model(folder, device=device)

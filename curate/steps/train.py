@@ -33,6 +33,7 @@ from curate.generators import (
     weights_file,
 )
 from curate.workspace import Workspace, write_atomically
+from curate.workspace.sealed_files import seal_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +148,7 @@ def train(
         if model.checkpoint_hash is None:
             with workspace.catalog.transaction():
                 models.finish(workspace.catalog, model.model_id, learned.checkpoint_hash, run.run_id, _curve(learned.fitted))
+                seal_model(workspace.root, workspace.catalog, model.model_id, model.folder, run.run_id)
                 run.commit_counts({"samples": len(plan.material.train), "steps": learned.fitted.steps, "model": model.name})
     return _report(run.run_id, plan, model, learned, started)
 

@@ -16,6 +16,7 @@ from curate.records import SILENT, Progress
 from curate.workspace._blobs import BlobStore
 from curate.workspace._files import write_atomically
 from curate.workspace._settings import FILE_NAME, TEMPLATE, Settings, parse_bytes, read_settings
+from curate.workspace.sealed_files import file_hash, seal_models_of_before, seal_settings
 
 __all__ = [
     "BlobStore",
@@ -23,6 +24,7 @@ __all__ = [
     "Settings",
     "Workspace",
     "create_workspace",
+    "file_hash",
     "find_workspace",
     "open_workspace",
     "parse_bytes",
@@ -112,11 +114,13 @@ class Workspace:
         """
         if self.catalog.in_transaction:
             raise WorkError("the catalog cannot be let go of inside a transaction", hint="end the transaction first")
+        run_id = self.catalog.sealed_for
         self.catalog.close()
         try:
             yield
         finally:
             self._catalog = self._open_catalog(wait_s)
+            self._catalog.sealed_for = run_id
 
     @contextmanager
     def reading(self, *, wait_s: float = 600.0) -> Iterator[None]:
@@ -135,7 +139,7 @@ class Workspace:
 
     def _open_catalog(self, wait_s: float) -> Catalog:
         memory = max(self.memory_bytes // 2, 256_000_000)
-        return Catalog(
+        catalog = Catalog(
             self.root / CATALOG_NAME,
             read_only=self.read_only,
             wait_s=wait_s,
@@ -143,6 +147,9 @@ class Workspace:
             threads=self.settings.limits.threads,
             spill=self.root / "indexes" / "spill",
         )
+        if catalog.migrated:
+            seal_models_of_before(self.root, catalog)
+        return catalog
 
     @property
     def threads(self) -> int:
@@ -167,6 +174,7 @@ class Workspace:
         run: Run | None = None
         try:
             run = Run(self, runs.begin(self.catalog, step, dataset=dataset, command=_command(), settings=settings))
+            seal_settings(self.root, self.catalog, run.run_id)
             yield run
             runs.end(self.catalog, run.run_id, "done", run.counts)
         except (KeyboardInterrupt, GeneratorExit):  # the latter where the interrupt came before the caller had the run

@@ -96,7 +96,7 @@ def test_a_part_of_another_dataset_protects_its_frozen_members_dropped_since_or_
     assert report.protect == ("evals@default:1/test",) and report.matched == {"evals@default:1/test": 2}
     assert edited(trained[0]) in kept(workspace) and len(kept(workspace)) == 4
     assert explain(workspace, id_of(workspace, edited(tested[1]))).protected == ("evals@default:1/test",)
-    assert "keepers" not in {finding.law for finding in check(workspace).findings}
+    assert "keepers" not in {finding.invariant for finding in check(workspace).findings}
     whole = dedupe(workspace, "d", **NEAR, protect="evals")  # of a whole dataset, what is dropped there protects nothing
     assert whole.matched == {"evals": 2} and edited(tested[1]) in kept(workspace)
     assert any("1 samples of evals are dropped there" in note for note in whole.notes)

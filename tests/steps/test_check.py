@@ -19,10 +19,11 @@ from curate import plugins
 from curate.catalog import checks, vectors
 from curate.catalog.vectors import EmbedderRow
 from curate.embedding.specs import loaded
-from curate.steps.check import LAWS, CheckReport, check
+from curate.steps.check import INVARIANTS, CheckReport, check
 from curate.steps.ingest import ingest
 from curate.steps.split import split
 from curate.workspace import Workspace, create_workspace, open_workspace
+from curate.workspace.sealed_files import seal_model
 
 NEAR = "the quick brown fox jumps over the lazy dog and runs away into the deep dark wood at night"
 
@@ -86,6 +87,8 @@ def train(workspace: Workspace) -> None:
            VALUES (1, 1, 1, 5, 0, 'l0', '{}', 1, ?, 'text', ?, 'l0', 'drawn', 5, 'accepted')""",
         [json.dumps([parent]), hashlib.sha256(b"drawn").hexdigest()],
     )
+    (workspace.root / "models" / "poet" / "config.json").write_text("{}")
+    seal_model(workspace.root, workspace.catalog, 1, "poet", 1)
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +108,7 @@ def workspace(original: Path, tmp_path: Path):
 
 
 def laws(report: CheckReport) -> set[str]:
-    return {finding.law for finding in report.findings}
+    return {finding.invariant for finding in report.findings}
 
 
 def execute(*statements: str) -> Callable[[Workspace], None]:
@@ -114,6 +117,11 @@ def execute(*statements: str) -> Callable[[Workspace], None]:
             workspace.catalog.execute(statement)
 
     return damage
+
+
+def behind(statement: str) -> Callable[[Workspace], None]:
+    """Alter the catalog as another program would, past the code that seals."""
+    return lambda workspace: workspace.catalog.connection.execute(statement)
 
 
 def a_blob(workspace: Workspace, change: Callable[[Path], object]) -> None:
@@ -208,6 +216,11 @@ DAMAGES: dict[str, tuple[str, Callable[[Workspace], None]]] = {
     "unknown table": ("vectors", execute("CREATE TABLE vectors_mystery (sample_id BIGINT, vector FLOAT[3])")),
     "other vectors": ("embedders", swapped_vectors),
     "fingerprint": ("embedders", execute("UPDATE embedders SET fingerprint = 'other'")),
+    "labels altered behind our back": ("seals", behind("UPDATE real_samples SET label = 'l1' WHERE sample_id = 1")),
+    "another view": ("schema", behind("CREATE OR REPLACE VIEW accepted AS SELECT * FROM samples")),
+    "changed configuration": ("models", lambda w: (w.root / "models" / "poet" / "config.json").write_text('{"a": 1}')),
+    "lost configuration": ("models", lambda w: (w.root / "models" / "poet" / "config.json").unlink()),
+    "unknown file": ("models", lambda w: (w.root / "models" / "poet" / "code.py").write_text("1")),
     "changed weights": ("models", lambda w: (w.root / "models" / "poet" / "model.safetensors").write_bytes(b"x")),
     "lost weights": ("models", lambda w: (w.root / "models" / "poet" / "model.safetensors").unlink()),
 }  # fmt: skip
@@ -231,13 +244,13 @@ def test_what_is_broken_is_named(workspace, name):
 
 def test_vectors_must_be_of_length_one(workspace):
     unnormalised(workspace)
-    found = {finding.law: finding for finding in check(workspace, fast=True).findings}
+    found = {finding.invariant: finding for finding in check(workspace, fast=True).findings}
     assert found.keys() == {"vectors"}
     assert found["vectors"].ids == (workspace.catalog.scalar("SELECT max(sample_id) FROM vectors_perceptual"),)
 
 
 def test_every_law_has_a_damage_that_breaks_it():
-    known = {rule.law for rule in checks.RULES} | {law for law, _ in LAWS}
+    known = {rule.invariant for rule in checks.RULES} | {law for law, _ in INVARIANTS}
     assert {law for law, _ in DAMAGES.values()} == known
 
 
@@ -285,7 +298,7 @@ def test_superseded_versions_are_held_to_what_was_known_then(workspace):
 
 def test_ids_named_are_few_and_counted_all(workspace):
     workspace.catalog.execute("UPDATE real_samples SET text = text || '!' WHERE text IS NOT NULL")
-    found = {finding.law: finding for finding in check(workspace).findings}
+    found = {finding.invariant: finding for finding in check(workspace).findings}
     assert found["content hashes"].count == 62 and len(found["content hashes"].ids) == checks.SHOWN
 
 
@@ -316,7 +329,7 @@ def test_the_command_exits_with_1_and_says_what_to_do(workspace):
     told = run_cli("check", "--fast", "-w", root)
     assert told.returncode == 1 and "broken: blobs" in told.stdout and "try:" in told.stdout
     report = json.loads(run_cli("check", "--fast", "--json", "-w", root).stdout)
-    assert [finding["law"] for finding in report["findings"]] == ["blobs"] and report["checked"]["identity"] > 0
+    assert [finding["invariant"] for finding in report["findings"]] == ["blobs"] and report["checked"]["identity"] > 0
     assert run_cli("split", "tales", "--seed", "3", "-w", root).returncode == 0
     refused = run_cli("split", "tales", "--seed", "4", "-w", root)
     assert refused.returncode == 2 and "--name" in refused.stderr and "Traceback" not in refused.stderr
