@@ -270,32 +270,14 @@ def load(
     return ids, matrix
 
 
-class Extent(NamedTuple):
-    """What a set of vectors can be told from another one by, without reading it."""
-
-    vectors: int
-    highest_id: int
-    sum_of_ids: int
-
-
-def extent(catalog: Catalog, slug: str, dataset_id: int | None) -> Extent:
-    """The extent of the vectors of a dataset, or of all, real and synthetic."""
-    row = catalog.row(
-        f"""SELECT count(*), coalesce(max(sample_id), 0), coalesce(sum(sample_id), 0)
-            FROM {_SAMPLES["all"]} s SEMI JOIN {_table(slug)} v USING (sample_id) WHERE ? IS NULL OR s.dataset_id = ?""",
-        [dataset_id, dataset_id],
-    )
-    assert row is not None
-    return Extent(*map(int, row))
-
-
 def in_state(
-    catalog: Catalog, slug: str, dataset_id: int | None, *, origin: Origin, states: Sequence[str]
+    catalog: Catalog, slug: str | None, dataset_id: int | None, *, origin: Origin, states: Sequence[str]
 ) -> NDArray[np.int64]:
-    """Ids, rising, of the samples that have a vector and are in one of these states of the view `samples`."""
+    """Ids, rising, of the samples that have a vector, or a text where no slug is given, and are in one of these states."""
+    having = f"SEMI JOIN {_table(slug)} v USING (sample_id) WHERE true" if slug is not None else "WHERE s.text IS NOT NULL"
     found = catalog.table(
-        f"""SELECT sample_id FROM samples s SEMI JOIN {_table(slug)} v USING (sample_id)
-            WHERE (? IS NULL OR dataset = (SELECT name FROM datasets WHERE dataset_id = ?)) AND (? = 'all' OR origin = ?)
+        f"""SELECT sample_id FROM samples s {having}
+            AND (? IS NULL OR dataset = (SELECT name FROM datasets WHERE dataset_id = ?)) AND (? = 'all' OR origin = ?)
               AND state IN (SELECT unnest(?)) ORDER BY sample_id""",
         [dataset_id, dataset_id, origin, origin, list(states)],
     )

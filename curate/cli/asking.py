@@ -62,6 +62,9 @@ def search(
     ] = None,
     k: Annotated[int, typer.Option("-k", help="How many hits.")] = 10,
     embedder: Annotated[str | None, typer.Option("--embedder", "-e", help="Compare the vectors of this embedder.")] = None,
+    index: Annotated[
+        str | None, typer.Option("--index", metavar="NAME", help="The index that answers, such as flat, ivf or hnsw.")
+    ] = None,
     origin: Annotated[str, typer.Option(metavar="real|synthetic|all", help="Which samples.")] = "all",
     dropped: Annotated[bool, typer.Option("--dropped", help="Find dropped and refused samples too.")] = False,
     timeout: Annotated[float, typer.Option(metavar="SECONDS", help="Stop the condition after so long.")] = 20.0,
@@ -76,7 +79,7 @@ def search(
         raise typer.BadParameter(f"real, synthetic or all, got {origin!r}", param_hint="--origin")
     with opened(workspace, read_only=True, wait=wait) as ws:
         report = step(
-            ws, text, image=image, like=like, dataset=dataset, where=where, k=k, embedder=embedder,
+            ws, text, image=image, like=like, dataset=dataset, where=where, k=k, embedder=embedder, index=index,
             origin=cast(Any, origin), dropped=dropped, timeout_s=timeout,
         )  # fmt: skip
     show(report, as_json, _describe_search)
@@ -142,6 +145,7 @@ def _describe_embed(report: EmbedReport) -> str:
 
 
 def _describe_search(report: SearchReport) -> str:
+    compared = report.embedder or "words"
     index = report.index if "exact" in report.index else f"{report.index}, {'exact' if report.exact else 'approximate'}"
     return lines(
         *(
@@ -151,7 +155,7 @@ def _describe_search(report: SearchReport) -> str:
             for hit in report.hits
         ),
         None if report.hits else "nothing found",
-        f"({len(report.hits)} of {report.candidates:,} candidates; {index}; {report.embedder}; {seconds(report.seconds)})",
+        f"({len(report.hits)} of {report.candidates:,} candidates; {index}; {compared}; {seconds(report.seconds)})",
         *(f"note: {note}" for note in report.notes),
     )
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.indexes.snapshots import faiss_common as _faiss
+from curate.indexes import Capabilities
+from curate.indexes.faiss_files.arrays import Hits, best_first
+from curate.indexes.faiss_files.base import FaissIndex, merged
 
 CELLS_A_ROOT = 4
 """Cells a √n: with it 100,000 vectors have 1,264 cells of about 80."""
@@ -20,87 +21,97 @@ RECALL_K = 10
 RECALL_GOAL = 0.97
 RECALL_QUERIES = 256
 TIE_ROOM = 16
+OUTGROWN = 1.5
+"""Cells wanted to cells there are, from which on a grown index is built anew."""
 SEED = 1234
 
 
-class Ivf:
+class Ivf(FaissIndex):
     """FAISS IVF-Flat; the number of probed cells is chosen at build so that recall@10 on the set's own vectors is 0.97.
 
     Queries unlike the set, such as short questions to long pages, may find somewhat less. Cosines are true ones, not
-    estimates. Where `allowed` is a small part of the set, or k is above 10, more cells are probed in proportion.
+    estimates. Where `filter` is a small part of the set, or k is above 10, more cells are probed in proportion.
     """
 
-    exact: ClassVar[bool] = False
+    capabilities: ClassVar[Capabilities] = Capabilities(exact=False, persistent=True, filters=True)
 
-    def __init__(self, index: Any) -> None:
-        self._index = index
-        self.description = f"IVF, {index.nlist:,} cells, {index.nprobe:,} probed"
+    @property
+    def description(self) -> str:
+        """One line for a person."""
+        cells, probes = (self._native.nlist, self._native.nprobe) if self._native is not None else (0, 0)
+        return f"IVF, {cells:,} cells, {probes:,} probed"
 
-    @classmethod
-    def build(cls, vectors: NDArray[np.float32], ids: NDArray[np.int64], *, threads: int = 0) -> Self:
-        """Index unit vectors; see `curate.indexes.Index`."""
-        _faiss.check_build(vectors, ids)
-        total, dimension = vectors.shape
-        cells = max(1, min(round(CELLS_A_ROOT * total**0.5), total // 4))
-        quantizer = faiss.IndexFlatIP(dimension)
-        index: Any = faiss.IndexIVFFlat(quantizer, dimension, cells, faiss.METRIC_INNER_PRODUCT)
+    def count(self) -> int:
+        """How many entries there are."""
+        return int(self._native.ntotal) if self._native is not None else 0
+
+    def ids(self) -> NDArray[np.int64]:
+        """The ids of all entries."""
+        return self._contents()[0]
+
+    def _contents(self, *, vectors: bool = False) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """The ids, cell by cell, and where asked for their vectors."""
+        ids, rows = [np.empty(0, np.int64)], [np.empty((0, self._dimension), np.float32)]
+        lists: Any = self._native.invlists if self._native is not None else None
+        for cell in range(self._native.nlist if lists else 0):
+            size = lists.list_size(cell)
+            if not size:
+                continue
+            ids.append(faiss.rev_swig_ptr(lists.get_ids(cell), size).copy())
+            if vectors:
+                codes = faiss.rev_swig_ptr(lists.get_codes(cell), size * self._dimension * 4)
+                rows.append(codes.copy().view(np.float32).reshape(size, self._dimension))
+        return np.concatenate(ids), np.concatenate(rows)
+
+    def _build(self, ids: NDArray[np.int64], vectors: NDArray[np.float32]) -> None:
+        total = len(ids)
+        cells = _cells(total)
+        quantizer = faiss.IndexFlatIP(self._dimension)
+        index: Any = faiss.IndexIVFFlat(quantizer, self._dimension, cells, faiss.METRIC_INNER_PRODUCT)
         index.cp.niter, index.cp.seed = TRAIN_ROUNDS, SEED
         index.cp.min_points_per_centroid, index.cp.max_points_per_centroid = 1, TRAIN_ROWS_A_CELL
         rng = np.random.default_rng(SEED)
         order = np.argsort(ids, kind="stable")
-        with _faiss.faiss_threads(threads):
-            if total:
-                sample = order[np.sort(rng.permutation(total)[: cells * TRAIN_ROWS_A_CELL])]
-                index.train(np.ascontiguousarray(vectors[sample]))
-            for start in range(0, total, ADD_ROWS):
-                rows = order[start : start + ADD_ROWS]
-                index.add_with_ids(np.ascontiguousarray(vectors[rows]), np.ascontiguousarray(ids[rows], np.int64))
-            index.nprobe = _choose_probes(index, vectors[np.sort(rng.permutation(total)[:RECALL_QUERIES])])
-        return cls(index)
+        sample = order[np.sort(rng.permutation(total)[: cells * TRAIN_ROWS_A_CELL])]
+        index.train(np.ascontiguousarray(vectors[sample]))
+        for start in range(0, total, ADD_ROWS):
+            rows = order[start : start + ADD_ROWS]
+            index.add_with_ids(np.ascontiguousarray(vectors[rows]), np.ascontiguousarray(ids[rows]))
+        index.nprobe = _choose_probes(index, vectors[np.sort(rng.permutation(total)[:RECALL_QUERIES])])
+        self._native = index
 
-    def search(
-        self, queries: NDArray[np.float32], k: int, *, allowed: NDArray[np.int64] | None = None
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """Find about the k nearest by cosine; see `curate.indexes.Index`."""
-        queries = _faiss.check_search(queries, self._index.d, k)
-        hits = np.full((len(queries), k), -1, np.int64)
-        cosines = np.zeros((len(queries), k), np.float32)
-        total = self._index.ntotal
-        if allowed is not None:
-            allowed = np.unique(np.asarray(allowed, np.int64))
-            total = min(total, len(allowed))
-        if not total or not len(queries):
-            return hits, cosines
-        with _faiss.faiss_threads(0):
-            share = total / self._index.ntotal
-            probes = min(self._index.nlist, round(self._index.nprobe / share * max(1, k / RECALL_K)))
-            ids, scores = self._probe(queries, k, probes, allowed)
-            short = np.flatnonzero((ids >= 0).sum(1) < min(k, total))
-            if len(short):
-                ids[short], scores[short] = self._probe(queries[short], k, self._index.nlist, allowed)
-        present = ids >= 0
-        hits[present], cosines[present] = ids[present], scores[present]
+    def _add(self, ids: NDArray[np.int64], vectors: NDArray[np.float32]) -> None:
+        if _cells(self.count() + len(ids)) > OUTGROWN * self._native.nlist:
+            self._build(*merged(*self._contents(vectors=True), ids, vectors))
+            return
+        self._native.remove_ids(faiss.IDSelectorBatch(ids))
+        for start in range(0, len(ids), ADD_ROWS):
+            rows = slice(start, start + ADD_ROWS)
+            self._native.add_with_ids(np.ascontiguousarray(vectors[rows]), np.ascontiguousarray(ids[rows]))
+
+    def _remove(self, ids: NDArray[np.int64]) -> None:
+        self._native.remove_ids(faiss.IDSelectorBatch(ids))
+
+    def _search(self, queries: NDArray[np.float32], k: int, allowed: NDArray[np.int64] | None) -> Hits:
+        total = self.count() if allowed is None else len(allowed)
+        share = total / self.count()
+        probes = min(self._native.nlist, round(self._native.nprobe / share * max(1, k / RECALL_K)))
+        hits, cosines = self._probe(queries, k, probes, allowed)
+        short = np.flatnonzero((hits >= 0).sum(1) < min(k, total))
+        if len(short):
+            hits[short], cosines[short] = self._probe(queries[short], k, self._native.nlist, allowed)
         return hits, cosines
 
-    def _probe(
-        self, queries: NDArray[np.float32], k: int, probes: int, allowed: NDArray[np.int64] | None
-    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    def _probe(self, queries: NDArray[np.float32], k: int, probes: int, allowed: NDArray[np.int64] | None) -> Hits:
         """Search `probes` cells for a few more than k, and cut ties at the lower id."""
         selector = None if allowed is None else faiss.IDSelectorBatch(allowed)
         parameters = _parameters(nprobe=probes, sel=selector)
-        scores, ids = self._index.search(queries, k + TIE_ROOM, params=parameters)
-        scores = np.where(ids >= 0, scores, -np.inf)
-        order = np.lexsort((ids, -scores), axis=1)[:, :k]
-        return np.take_along_axis(ids, order, 1), np.take_along_axis(scores, order, 1)
+        scores, ids = self._native.search(queries, k + TIE_ROOM, params=parameters)
+        return best_first(ids, scores, k)
 
-    def save(self, path: Path) -> None:
-        """Write one file; see `curate.indexes.Index`."""
-        _faiss.write(self._index, path)
 
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read what `save` wrote; see `curate.indexes.Index`."""
-        return cls(_faiss.read(path))
+def _cells(total: int) -> int:
+    return max(1, min(round(CELLS_A_ROOT * total**0.5), total // 4))
 
 
 def _parameters(**settings: Any) -> Any:
@@ -109,8 +120,6 @@ def _parameters(**settings: Any) -> Any:
 
 def _choose_probes(index: Any, queries: NDArray[np.float32]) -> int:
     """The fewest probed cells, by doubling, that find `RECALL_GOAL` of the ten nearest of `queries`, themselves not counted."""
-    if not len(queries):
-        return 1
     queries = np.ascontiguousarray(queries)
     k = min(RECALL_K + 1, index.ntotal)
     truth = index.search(queries, k, params=_parameters(nprobe=index.nlist))[0]

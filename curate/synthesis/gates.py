@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from curate import plugins
 from curate.catalog import models, vectors
 from curate.catalog.models import ModelRow
 from curate.catalog.splits import Split
 from curate.embedding.missing import embed_dataset
 from curate.embedding.specs import canonical_spec, loaded
+from curate.indexes import index_in_memory
 from curate.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -65,8 +65,8 @@ class Gates:
         self._modality = modality
         train_ids, train, labels = self._part(workspace, split, ["train"])
         held_ids, held, held_labels = self._part(workspace, split, ["validation", "test"])
-        self._train = plugins.load("indexes", "flat").build(train, train_ids, threads=workspace.threads)
-        self._held = plugins.load("indexes", "flat").build(held, held_ids, threads=workspace.threads) if len(held_ids) else None
+        self._train = index_in_memory("flat", train_ids, train, threads=workspace.threads)
+        self._held = index_in_memory("flat", held_ids, held, threads=workspace.threads) if len(held_ids) else None
         sample = _spread(len(train_ids), _MEASURED_ROWS)
         own = self._train.search(train[sample], 2)[1]
         self.copy_limit = float(np.quantile(own[:, 1], USUAL)) if len(train_ids) > 1 else 1.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -20,6 +21,11 @@ TEMPLATE = """\
 # text = "minilm"          # or "static", or "sentence-transformers:PATH_OR_HUB_NAME"
 # image = "perceptual"     # or "clip:PATH_OR_HUB_NAME"
 
+[index]
+# name = "auto"            # "flat" (exact), "ivf" or "hnsw"; auto: flat up to 200,000 vectors, ivf above
+# location = "indexes"     # where a store outside the workspace lies
+# options = {}             # settings of that index
+
 [limits]
 # memory = "2GB"           # what the catalog and the dedupe methods may hold
 # threads = 0              # 0: every core
@@ -32,6 +38,15 @@ class Embedders(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     text: str = "minilm"
     image: str = "perceptual"
+
+
+class IndexChoice(BaseModel):
+    """Which index answers a search where none is named, where it lies, and its own settings."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: str = "auto"
+    location: str | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
 
 
 class Limits(BaseModel):
@@ -56,6 +71,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     embedders: Embedders = Embedders()
+    index: IndexChoice = IndexChoice()
     limits: Limits = Limits()
 
 

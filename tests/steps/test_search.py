@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import io
 import json
+import sqlite3
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from curate import plugins
 from curate.catalog import vectors
 from curate.embedders import EmbedderOptions
 from curate.embedders.minilm import MiniLM
 from curate.errors import InputError, SettingError, WorkError
-from curate.indexes.snapshots import choose as _choose
+from curate.indexes import Capabilities
+from curate.retrieval import indexing
+from curate.retrieval.hits import excerpt
 from curate.steps.embed import embed
 from curate.steps.ingest import ingest
-from curate.steps.search import excerpt, search
+from curate.steps.search import search
 from curate.workspace import create_workspace, open_workspace
 
 TOPICS = ("my card has not arrived", "the exchange rate is wrong", "I forgot my pin", "top up by bank transfer")
@@ -42,6 +46,116 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ingest(ws, [folder / "pictures"], dataset="pictures")
         ws.catalog.execute("INSERT INTO verdicts (sample_id, action, reason, run_id) VALUES (1, 'drop', 'user', 1)")
     return root
+
+
+class SqliteStore:
+    """What a store of another kind would be: a table, one file, no filter."""
+
+    capabilities = Capabilities(exact=True, persistent=True, filters=False)
+
+    def __init__(self, connection, settings):
+        self._connection = connection
+        self._settings = settings
+        self._name = '"' + settings.collection + '"'
+        connection.execute(f"CREATE TABLE IF NOT EXISTS {self._name} (id INTEGER PRIMARY KEY, vector BLOB)")
+        connection.execute("CREATE TABLE IF NOT EXISTS stamps (collection TEXT PRIMARY KEY, stamp TEXT)")
+
+    @classmethod
+    def open(cls, location, settings):
+        location = Path(location)
+        location.mkdir(parents=True, exist_ok=True)
+        return cls(sqlite3.connect(location / "store.sqlite"), settings)
+
+    @property
+    def description(self):
+        return f"SQLite, exact scan of {self.count()} vectors"
+
+    @property
+    def stamp(self):
+        row = self._connection.execute("SELECT stamp FROM stamps WHERE collection = ?", [self._name]).fetchone()
+        return row and row[0]
+
+    def count(self):
+        return len(self.ids())
+
+    def ids(self):
+        return np.array([row[0] for row in self._connection.execute(f"SELECT id FROM {self._name}")], np.int64)
+
+    def upsert(self, entries):
+        rows = [(int(i), vector.tobytes()) for i, vector in zip(entries.ids, entries.vectors, strict=True)]
+        self._connection.executemany(f"INSERT OR REPLACE INTO {self._name} VALUES (?, ?)", rows)
+
+    def remove(self, ids):
+        self._connection.executemany(f"DELETE FROM {self._name} WHERE id = ?", [(int(i),) for i in ids])
+
+    def search(self, queries, k, *, filter=None):
+        assert filter is None
+        hits, scores = np.full((len(queries), k), -1, np.int64), np.zeros((len(queries), k), np.float32)
+        rows = self._connection.execute(f"SELECT id, vector FROM {self._name}").fetchall()
+        for at, query in enumerate(queries):
+            ranked = sorted((-float(np.frombuffer(vector, np.float32) @ query), i) for i, vector in rows)[:k]
+            for place, (score, i) in enumerate(ranked):
+                hits[at, place], scores[at, place] = i, -score
+        return hits, scores
+
+    def commit(self, stamp):
+        self._connection.execute("INSERT OR REPLACE INTO stamps VALUES (?, ?)", [self._name, stamp])
+        self._connection.commit()
+
+    def close(self):
+        self._connection.close()
+
+
+class Words:
+    """What a keyword index would be: texts, kept nowhere, rated by how many words they share."""
+
+    capabilities = Capabilities(exact=True, persistent=False, filters=True, text=True)
+    description = "words, counted"
+    stamp = None
+
+    def __init__(self):
+        self._texts = {}
+
+    @classmethod
+    def open(cls, location, settings):
+        return cls()
+
+    def count(self):
+        return len(self._texts)
+
+    def ids(self):
+        return np.array(sorted(self._texts), np.int64)
+
+    def upsert(self, entries):
+        self._texts.update(zip(entries.ids.tolist(), entries.texts, strict=True))
+
+    def remove(self, ids):
+        for i in ids.tolist():
+            self._texts.pop(i, None)
+
+    def search(self, queries, k, *, filter=None):
+        hits, scores = np.full((len(queries), k), -1, np.int64), np.zeros((len(queries), k), np.float32)
+        for at, query in enumerate(queries):
+            may = self._texts if filter is None else {i: self._texts[i] for i in filter.tolist()}
+            ranked = sorted((-len(set(query.split()) & set(text.split())), i) for i, text in may.items())[:k]
+            for place, (score, i) in enumerate(ranked):
+                hits[at, place], scores[at, place] = i, -score
+        return hits, scores
+
+    def commit(self, stamp):
+        pass
+
+    def close(self):
+        self._texts = {}
+
+
+@pytest.fixture
+def registered():
+    """Registers indexes as a notebook would, and takes them back."""
+    names = []
+    yield lambda name, kind: (plugins.register("indexes", name, kind), names.append(name))
+    for name in names:
+        plugins.unregister("indexes", name)
 
 
 @pytest.fixture
@@ -121,7 +235,7 @@ def test_the_snapshot_is_used_while_it_holds_and_rebuilt_when_it_does_not(home, 
         monkeypatch.setattr(vectors, "load", lambda *_, **__: pytest.fail("built again"))
         assert search(ws, "pin", dataset="support", k=5).hits == before
         monkeypatch.undo()
-        for file in (home / "indexes" / "minilm" / "support").glob("*.index"):
+        for file in (home / "indexes" / "minilm" / "support" / "flat").glob("*.index"):
             file.write_bytes(file.read_bytes()[:-4] + b"\x00\x00\x80\x3f")
         assert search(ws, "pin", dataset="support", k=5).hits == before
     with open_workspace(home) as ws:
@@ -132,13 +246,90 @@ def test_the_snapshot_is_used_while_it_holds_and_rebuilt_when_it_does_not(home, 
         assert search(ws, "pin", dataset="support", k=5).hits == before
 
 
-def test_an_approximate_index_is_said(ws, monkeypatch):
-    monkeypatch.setattr(_choose, "FLAT_UP_TO", 10)
+def test_a_larger_set_gets_an_approximate_index_and_that_is_said(ws, monkeypatch):
+    exact = search(ws, "pin", dataset="other", k=3, dropped=True)
+    monkeypatch.setattr(indexing, "FLAT_UP_TO", 10)
     report = search(ws, "pin", dataset="other", k=3, dropped=True)
-    monkeypatch.undo()
-    again = search(ws, "pin", dataset="other", k=3, dropped=True)
-    assert report.hits[0].sample_id in [hit.sample_id for hit in again.hits]
-    assert report.exact == ("exact" in report.index)
+    assert report.hits[0].sample_id in [hit.sample_id for hit in exact.hits]
+    assert exact.exact and "exact" in exact.index and not report.exact and report.index.startswith("IVF")
+
+
+@pytest.mark.parametrize("name", list(plugins.names("indexes")))
+def test_the_index_that_is_asked_for_answers(ws, name):
+    default = search(ws, TOPICS[1], dataset="support", k=5)
+    report = search(ws, TOPICS[1], dataset="support", k=5, index=name, where="label <> 't0'")
+    assert (ws.root / "indexes" / "minilm" / "support" / name).is_dir()
+    assert {hit.sample_id for hit in report.hits} == {hit.sample_id for hit in default.hits}  # all of topic t1
+    assert report.exact == (name == "flat")
+    with pytest.raises(SettingError, match="no indexes plug-in is called 'faiss'"):
+        search(ws, "x", index="faiss")
+
+
+def test_the_settings_choose_an_index_its_place_and_its_options(home, tmp_path):
+    before = (home / "curate.toml").read_text()
+    place = tmp_path / "elsewhere"
+    try:
+        (home / "curate.toml").write_text(f"[index]\nname = 'hnsw'\nlocation = '{place}'\noptions = {{links = 8}}\n")
+        with open_workspace(home, read_only=True) as ws:
+            assert search(ws, "pin").index == "HNSW of 80 vectors, 8 links, 128 candidates"
+            assert list(place.rglob("*.index"))
+            assert search(ws, "pin", index="flat").exact
+        (home / "curate.toml").write_text("[index]\nname = 'hnsw'\noptions = {linsk = 8}\n")
+        with open_workspace(home, read_only=True) as ws, pytest.raises(SettingError, match="linsk"):
+            search(ws, "pin")
+    finally:
+        (home / "curate.toml").write_text(before)
+
+
+def test_an_index_follows_the_catalog_by_what_changed(tmp_path, registered):
+    told = []
+
+    class Told(SqliteStore):
+        def upsert(self, entries):
+            told.append(("upsert", sorted(entries.ids.tolist())))
+            super().upsert(entries)
+
+        def remove(self, ids):
+            told.append(("remove", sorted(ids.tolist())))
+            super().remove(ids)
+
+    registered("told", Told)
+    root = create_workspace(tmp_path / "ws")
+    (tmp_path / "a.jsonl").write_text("".join(f'{{"text": "text {i}"}}\n' for i in range(4)))
+    with open_workspace(root) as ws:
+        ingest(ws, [tmp_path / "a.jsonl"], dataset="d", text=["text"])
+        made = vectors.EmbedderRow("tiny", "static", "one", 4, "", None)
+        vectors.register(ws.catalog, made)
+        vectors.add(ws.catalog, "tiny", np.array([1, 2]), np.eye(4, dtype=np.float32)[:2])
+        assert [hit.sample_id for hit in search(ws, like=1, index="told").hits] == [2]
+        vectors.add(ws.catalog, "tiny", np.array([3]), np.eye(4, dtype=np.float32)[2:3])
+        assert [hit.sample_id for hit in search(ws, like=1, index="told").hits] == [2, 3]
+        ws.catalog.execute("DELETE FROM vectors_tiny WHERE sample_id = 2")
+        for _ in range(2):
+            assert [hit.sample_id for hit in search(ws, like=1, index="told").hits] == [3]
+        vectors.register(ws.catalog, made._replace(fingerprint="two"), replace=True)
+        vectors.add(ws.catalog, "tiny", np.array([1, 3]), -np.eye(4, dtype=np.float32)[:2])
+        assert [hit.sample_id for hit in search(ws, like=1, index="told").hits] == [3]
+    assert told == [("upsert", [1, 2]), ("upsert", [3]), ("remove", [2]), ("remove", [1, 3]), ("upsert", [1, 3])]
+
+
+def test_a_store_of_another_kind_answers_as_faiss_does(ws, registered):
+    registered("sqlite", SqliteStore)
+    for given in ({}, {"dataset": "support"}, {"where": "label = 't2' OR size_bytes % 2 = 0"}, {"like": 5}, {"dropped": True}):
+        text = () if "like" in given else ("when will my card come",)
+        expected, found = search(ws, *text, k=7, **given), search(ws, *text, k=7, index="sqlite", **given)
+        assert [hit.score for hit in found.hits] == pytest.approx([hit.score for hit in expected.hits], abs=1e-5)
+        assert found.candidates == expected.candidates and found.index.startswith("SQLite")
+
+
+def test_an_index_of_words_needs_no_vectors(ws, registered):
+    registered("words", Words)
+    report = search(ws, "bank transfer", dataset="support", index="words", k=3, where="sample_id > 20")
+    assert report.embedder is None and report.exact and report.candidates == 40
+    assert all("bank transfer" in (hit.excerpt or "") and hit.sample_id > 20 for hit in report.hits) and len(report.hits) == 3
+    for question in ({"like": 5}, {"text": "x", "embedder": "minilm"}):
+        with pytest.raises(SettingError, match="holds words"):
+            search(ws, index="words", **question)
 
 
 def test_what_cannot_be_searched_is_said_with_a_way_out(home, tmp_path):

@@ -1,0 +1,1 @@
+"""What the indexes over FAISS share: files with a hash, checks of arrays, and the scan of a matrix."""

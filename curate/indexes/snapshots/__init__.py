@@ -1,1 +1,0 @@
-"""Indexes on disk, and what those over FAISS share."""
