@@ -28,7 +28,7 @@ _HOMES = {
     "create_workspace": "curate.workspace",
     "dedupe": "curate.steps.dedupe",
     "dedupe_to_size": "curate.steps.target",
-    "drop": "curate.steps.restore",
+    "drop": "curate.steps.drop",
     "duplicates": "curate.steps.duplicates",
     "embed": "curate.steps.embed",
     "explain": "curate.steps.duplicates",
@@ -49,7 +49,7 @@ _HOMES = {
     "split": "curate.steps.split",
     "sql": "curate.steps.sql",
     "status": "curate.steps.status",
-    "take_back": "curate.steps.restore",
+    "take_back": "curate.steps.take_back",
     "train": "curate.steps.train",
 }
 

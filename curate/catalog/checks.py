@@ -28,6 +28,17 @@ class Rule(NamedTuple):
     hint: str
 
 
+NOTED: tuple[tuple[str, str], ...] = (
+    (
+        """SELECT count(*) FROM current_verdicts v JOIN duplicates e USING (duplicate_id)
+           JOIN current_verdicts k ON k.sample_id = e.keeper_id
+           WHERE v.action = 'drop' AND v.owner = 'dedupe' AND k.action = 'drop' AND k.owner NOT IN ('user', 'dedupe')""",
+        "{count} samples stand dropped in favour of one that a filter or a protection dropped since; the next dedupe judges"
+        " them anew",
+    ),
+)
+"""What is worth saying and breaks nothing: a count, and a sentence with the place {count}."""
+
 _TEXTS = "(SELECT sample_id, text, content_hash FROM {table} WHERE modality = 'text')"
 _BOTH = "(SELECT sample_id FROM real_samples UNION ALL SELECT sample_id FROM synthetic_samples)"
 _FROM_BACKUP = "restore the catalog from a backup"
@@ -104,7 +115,7 @@ RULES: tuple[Rule, ...] = (
            LEFT JOIN real_samples k ON k.sample_id = e.keeper_id LEFT JOIN current_verdicts w ON w.sample_id = e.keeper_id
            WHERE v.action = 'drop' AND v.duplicate_id IS NOT NULL
              AND (e.sample_id IS DISTINCT FROM v.sample_id OR k.sample_id IS NULL
-                  OR (w.action = 'drop' AND w.reason <> 'user' AND NOT EXISTS (
+                  OR (v.owner = 'dedupe' AND w.action = 'drop' AND w.owner = 'dedupe' AND NOT EXISTS (
                       -- a frozen member of another dataset's split is there still, for whoever is measured by it
                       SELECT 1 FROM split_members m JOIN real_samples s ON s.sample_id = v.sample_id
                       WHERE m.sample_id = e.keeper_id AND k.dataset_id <> s.dataset_id)))""",
@@ -216,6 +227,12 @@ def offenders(catalog: Catalog, statement: str) -> Offenders:
     """Run a statement that selects offending ids."""
     rows = catalog.rows(f"SELECT id, count(*) OVER () FROM ({statement}) broken(id) ORDER BY id LIMIT {SHOWN}")
     return Offenders(int(rows[0][1]) if rows else 0, tuple(int(row[0]) for row in rows))
+
+
+def noted(catalog: Catalog) -> list[str]:
+    """The sentences of `NOTED` whose count is not 0."""
+    counted = ((int(catalog.scalar(statement)), sentence) for statement, sentence in NOTED)
+    return [sentence.format(count=f"{count:,}") for count, sentence in counted if count]
 
 
 def evidence_kinds(catalog: Catalog) -> list[tuple[str, str, int]]:

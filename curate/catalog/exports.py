@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from curate.catalog._connection import Catalog
 from curate.catalog.datasets import Dataset
 from curate.catalog.splits import PARTS, Resolved, Split
+from curate.catalog.verdicts import CAUSE
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -154,7 +155,7 @@ def synthetic_batch(catalog: Catalog, after: int, *, batch_rows: int = 1024) -> 
 
 
 def origin(catalog: Catalog, dataset: Dataset) -> Origin:
-    """Count what was read, rejected, dropped (by method, or "user") and kept of a dataset."""
+    """Count what was read, rejected, dropped (by method, or by whom) and kept of a dataset."""
     read, rejected = catalog.rows(
         "SELECT coalesce(sum(read), 0)::BIGINT, coalesce(sum(rejected), 0)::BIGINT FROM sources WHERE dataset_id = ?",
         [dataset.dataset_id],
@@ -162,7 +163,7 @@ def origin(catalog: Catalog, dataset: Dataset) -> Origin:
     total = int(catalog.scalar("SELECT count(*) FROM real_samples WHERE dataset_id = ?", [dataset.dataset_id]))
     dropped = dict(
         catalog.rows(
-            """SELECT v.reason, count(*) FROM real_samples s JOIN current_verdicts v USING (sample_id)
+            f"""SELECT {CAUSE}, count(*) FROM real_samples s JOIN current_verdicts v USING (sample_id)
                WHERE s.dataset_id = ? AND v.action = 'drop' GROUP BY 1 ORDER BY 1""",
             [dataset.dataset_id],
         )

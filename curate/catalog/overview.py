@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from curate.catalog._connection import Catalog
+from curate.catalog.verdicts import CAUSE
 
 
 def dataset_counts(catalog: Catalog) -> list[dict[str, Any]]:
@@ -28,10 +29,10 @@ def dataset_counts(catalog: Catalog) -> list[dict[str, Any]]:
 
 
 def dropped_by_reason(catalog: Catalog) -> dict[str, dict[str, int]]:
-    """dataset → reason → how many samples are dropped for it."""
+    """dataset → dedupe method, or another owner of the verdict → how many samples are dropped for it."""
     return _nested(
         catalog.rows(
-            """SELECT d.name, v.reason, count(*) FROM current_verdicts v JOIN real_samples s USING (sample_id)
+            f"""SELECT d.name, {CAUSE}, count(*) FROM current_verdicts v JOIN real_samples s USING (sample_id)
                JOIN datasets d USING (dataset_id) WHERE v.action = 'drop' GROUP BY ALL ORDER BY 1, 3 DESC, 2"""
         )
     )

@@ -1,4 +1,9 @@
-"""Verdicts and their evidence: which samples are dropped, why, and in favour of which."""
+"""Verdicts: which samples are dropped, by whose word.
+
+Each verdict has an owner: `user`, `dedupe`, `protect`, `filter:<name>`. The newest one of each owner counts, and no owner
+takes back what another one decided. A sample is dropped if any owner drops it, unless the user pinned it (a `restore` by
+`user`); a `restore` by any other owner only says that this one drops it no more.
+"""
 
 from __future__ import annotations
 
@@ -10,19 +15,26 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 USER = "user"
+DEDUPE = "dedupe"
+PROTECT = "protect"
+
+CAUSE = "CASE WHEN v.owner = 'dedupe' THEN v.reason ELSE v.owner END"
+"""SQL over `current_verdicts v`: what a drop is counted under, the dedupe method or else the owner."""
 
 
-class Evidence(NamedTuple):
-    """Why a sample is dropped, if it is."""
+class Change(NamedTuple):
+    """How an owner's verdicts changed.
 
-    sample_id: int
-    action: str | None
-    reason: str | None
-    keeper_id: int | None
-    method: str | None
-    similarity: float | None
-    threshold: float | None
-    settings: str | None
+    Attributes:
+        dropped: samples that it drops and did not before.
+        as_before: samples that it goes on dropping.
+        restored: samples that are kept now because it drops them no more; not those that another owner drops, nor those about
+            which the user decided.
+    """
+
+    dropped: int
+    as_before: int
+    restored: int
 
 
 def rows_to_judge(catalog: Catalog, dataset_id: int, modality: str, *, lengths: bool) -> pa.Table:
@@ -33,11 +45,11 @@ def rows_to_judge(catalog: Catalog, dataset_id: int, modality: str, *, lengths: 
 
     Returns:
         sample_id, content_hash, size_bytes, length (characters, or pixels of an image; null unless asked for), action and
-        reason of the current verdict.
+        owner of the verdict that counts.
     """
     length = "CASE WHEN s.modality = 'text' THEN length(s.text) ELSE s.width::BIGINT * s.height END" if lengths else "NULL"
     return catalog.table(
-        f"""SELECT s.sample_id, s.content_hash, s.size_bytes, ({length})::BIGINT AS length, v.action, v.reason
+        f"""SELECT s.sample_id, s.content_hash, s.size_bytes, ({length})::BIGINT AS length, v.action, v.owner
            FROM real_samples s LEFT JOIN current_verdicts v USING (sample_id)
            WHERE s.dataset_id = ? AND s.modality = ? ORDER BY s.sample_id""",
         [dataset_id, modality],
@@ -45,39 +57,51 @@ def rows_to_judge(catalog: Catalog, dataset_id: int, modality: str, *, lengths: 
 
 
 def by_user(catalog: Catalog, dataset_id: int, modality: str) -> list[tuple[int, bool]]:
-    """The real samples of a dataset about which a user's word counts, and whether it was to drop them."""
+    """The real samples of a dataset about which the user decided, and whether it was to drop them."""
     return [
         (int(sample_id), action == "drop")
         for sample_id, action in catalog.rows(
-            """SELECT sample_id, action FROM current_verdicts JOIN real_samples USING (sample_id)
-               WHERE dataset_id = ? AND modality = ? AND reason = 'user'
-                 AND sample_id IN (SELECT sample_id FROM verdicts WHERE reason = 'user')""",
+            """SELECT sample_id, action FROM (SELECT * FROM verdicts WHERE owner = 'user') JOIN real_samples USING (sample_id)
+               WHERE dataset_id = ? AND modality = ?
+               QUALIFY row_number() OVER (PARTITION BY sample_id ORDER BY verdict_id DESC) = 1""",
             [dataset_id, modality],
         )
     ]
 
 
-def decide(catalog: Catalog, run_id: int, dataset_id: int, modality: str, drops: pa.Table) -> tuple[int, int, int]:
-    """Make the dataset's dedupe verdicts be exactly `drops`, writing only what differs from the current ones.
+def set_aside(catalog: Catalog, dataset_id: int, modality: str) -> pa.Table:
+    """The samples that neither dedupe nor the user decides about, because another owner drops them.
 
-    Samples that a user dropped or pinned keep that verdict. Called inside a transaction.
+    Returns:
+        sample_id, owner; in id order.
+    """
+    return catalog.table(
+        """SELECT sample_id, owner FROM current_verdicts JOIN real_samples USING (sample_id)
+           WHERE dataset_id = ? AND modality = ? AND action = 'drop' AND owner NOT IN ('user', 'dedupe') ORDER BY sample_id""",
+        [dataset_id, modality],
+    )
+
+
+def decide(catalog: Catalog, run_id: int, dataset_id: int, modality: str, drops: pa.Table, *, owner: str = DEDUPE) -> Change:
+    """Make an owner's verdicts about a modality of a dataset be exactly `drops`, writing only what differs.
+
+    Called inside a transaction.
 
     Args:
         drops: sample_id, keeper_id, reason (the method that dropped it), and the evidence that ties it to the keeper:
             method, similarity, threshold, settings.
-
-    Returns:
-        How many are newly dropped, dropped as before, and restored.
     """
     with catalog.given(drops=drops):
         catalog.execute(
             """CREATE OR REPLACE TEMP TABLE changed AS
-               SELECT d.*, nextval('duplicate_ids') AS duplicate_id FROM drops d
-               LEFT JOIN current_verdicts v USING (sample_id)
+               SELECT d.*, nextval('duplicate_ids') AS duplicate_id, coalesce(v.action = 'drop', false) AS was_dropped
+               FROM drops d
+               LEFT JOIN (SELECT * FROM standing_verdicts WHERE owner = ?) v USING (sample_id)
                LEFT JOIN duplicates e ON e.duplicate_id = v.duplicate_id
                WHERE NOT coalesce(v.action = 'drop' AND e.keeper_id = d.keeper_id AND e.method = d.method
                          AND v.reason = d.reason AND abs(e.similarity - d.similarity) < 1e-6 AND e.threshold = d.threshold
-                         AND e.settings = d.settings, false)"""
+                         AND e.settings = d.settings, false)""",
+            [owner],
         )
         catalog.execute(
             """INSERT INTO duplicates (duplicate_id, run_id, sample_id, keeper_id, method, similarity, threshold, settings)
@@ -85,64 +109,54 @@ def decide(catalog: Catalog, run_id: int, dataset_id: int, modality: str, drops:
                ORDER BY duplicate_id""",
             [run_id],
         )
-        new = int(
-            catalog.scalar(
-                """SELECT count(*) FROM changed c LEFT JOIN current_verdicts v USING (sample_id)
-                   WHERE v.action IS DISTINCT FROM 'drop'"""
-            )
-        )
+        new = int(catalog.scalar("SELECT count(*) FROM changed WHERE NOT was_dropped"))
+        restored = _restored(catalog, dataset_id, modality, owner)
         catalog.execute(
-            """INSERT INTO verdicts (sample_id, action, reason, duplicate_id, run_id)
-               SELECT sample_id, 'drop', reason, duplicate_id, ? FROM changed ORDER BY duplicate_id""",
-            [run_id],
+            """INSERT INTO verdicts (sample_id, owner, action, reason, duplicate_id, run_id)
+               SELECT sample_id, ?, 'drop', reason, duplicate_id, ? FROM changed ORDER BY duplicate_id""",
+            [owner, run_id],
         )
-        restored = catalog.rows(
-            """INSERT INTO verdicts (sample_id, action, reason, run_id)
-               SELECT s.sample_id, 'restore', 'dedupe', ? FROM real_samples s JOIN current_verdicts v USING (sample_id)
-               WHERE s.dataset_id = ? AND s.modality = ? AND v.action = 'drop' AND v.reason <> 'user'
-                 AND s.sample_id NOT IN (SELECT sample_id FROM drops)
-               ORDER BY s.sample_id RETURNING sample_id""",
-            [run_id, dataset_id, modality],
-        )
+        _let_go(catalog, run_id, dataset_id, modality, owner)
         catalog.execute("DROP TABLE changed")
-    return new, drops.num_rows - new, len(restored)
+    return Change(new, drops.num_rows - new, restored)
 
 
-def would_decide(catalog: Catalog, dataset_id: int, modality: str, drops: pa.Table) -> tuple[int, int, int]:
-    """What `decide` would write: newly dropped, dropped as before, restored."""
+def would_decide(catalog: Catalog, dataset_id: int, modality: str, drops: pa.Table, *, owner: str = DEDUPE) -> Change:
+    """What `decide` would write."""
     with catalog.given(drops=drops):
-        before, kept_down = catalog.rows(
-            """SELECT count(*), count(*) FILTER (WHERE s.sample_id IN (SELECT sample_id FROM drops))
-               FROM real_samples s JOIN current_verdicts v USING (sample_id)
-               WHERE s.dataset_id = ? AND s.modality = ? AND v.action = 'drop' AND v.reason <> 'user'""",
-            [dataset_id, modality],
-        )[0]
-    return drops.num_rows - kept_down, kept_down, before - kept_down
+        before, restored = _dropped_already(catalog, owner), _restored(catalog, dataset_id, modality, owner)
+    return Change(drops.num_rows - before, before, restored)
 
 
-def standing(catalog: Catalog, dataset_id: int, modality: str) -> pa.Table:
-    """What dedupe has dropped in a dataset, and by which evidence: sample_id, keeper_id, method, similarity; in id order."""
-    return catalog.table(
-        """SELECT v.sample_id, e.keeper_id, e.method, e.similarity
-           FROM current_verdicts v JOIN duplicates e USING (duplicate_id) JOIN real_samples s ON s.sample_id = v.sample_id
-           WHERE v.action = 'drop' AND v.reason <> 'user' AND s.dataset_id = ? AND s.modality = ? ORDER BY v.sample_id""",
-        [dataset_id, modality],
-    )
+def decide_by_rule(catalog: Catalog, run_id: int, dataset_id: int, drops: pa.Table, *, owner: str) -> Change:
+    """Make the verdicts of an owner that needs no evidence be exactly `drops`; called inside a transaction.
 
-
-def count_relabelled(catalog: Catalog, drops: pa.Table) -> int:
-    """Of drops, count those whose label is another than that of the real sample that stands for them."""
+    Args:
+        drops: sample_id, reason.
+    """
     with catalog.given(drops=drops):
-        return int(
-            catalog.scalar(
-                """SELECT count(*) FROM drops d JOIN real_samples s ON s.sample_id = d.sample_id
-                   JOIN real_samples k ON k.sample_id = d.keeper_id WHERE s.label IS DISTINCT FROM k.label"""
-            )
+        before = _dropped_already(catalog, owner)
+        restored = _restored(catalog, dataset_id, None, owner)
+        catalog.execute(
+            """INSERT INTO verdicts (sample_id, owner, action, reason, run_id)
+               SELECT d.sample_id, ?, 'drop', d.reason, ? FROM drops d
+               LEFT JOIN (SELECT * FROM standing_verdicts WHERE owner = ?) v USING (sample_id)
+               WHERE v.action IS DISTINCT FROM 'drop' OR v.reason <> d.reason ORDER BY d.sample_id""",
+            [owner, run_id, owner],
         )
+        _let_go(catalog, run_id, dataset_id, None, owner)
+    return Change(drops.num_rows - before, before, restored)
+
+
+def would_decide_by_rule(catalog: Catalog, dataset_id: int, drops: pa.Table, *, owner: str) -> Change:
+    """What `decide_by_rule` would write."""
+    with catalog.given(drops=drops):
+        before, restored = _dropped_already(catalog, owner), _restored(catalog, dataset_id, None, owner)
+    return Change(drops.num_rows - before, before, restored)
 
 
 def judge(catalog: Catalog, run_id: int, sample_ids: pa.Table, action: str) -> tuple[int, int]:
-    """Drop or restore samples in the user's name; what is so already stays untouched.
+    """Drop or pin samples in the user's name; what the user said before stays untouched where it is the same.
 
     Args:
         sample_ids: one column, sample_id.
@@ -153,66 +167,75 @@ def judge(catalog: Catalog, run_id: int, sample_ids: pa.Table, action: str) -> t
     with catalog.given(chosen=sample_ids):
         unknown = int(catalog.scalar("SELECT count(*) FROM chosen WHERE sample_id NOT IN (SELECT sample_id FROM real_samples)"))
         judged = catalog.rows(
-            """INSERT INTO verdicts (sample_id, action, reason, run_id)
-               SELECT DISTINCT s.sample_id, ?, 'user', ? FROM real_samples s JOIN chosen USING (sample_id)
-               LEFT JOIN current_verdicts v USING (sample_id)
-               WHERE v.action IS DISTINCT FROM ? OR v.reason <> 'user' ORDER BY s.sample_id RETURNING sample_id""",
+            """INSERT INTO verdicts (sample_id, owner, action, reason, run_id)
+               SELECT DISTINCT s.sample_id, 'user', ?, 'user', ? FROM real_samples s JOIN chosen USING (sample_id)
+               LEFT JOIN (SELECT * FROM standing_verdicts WHERE owner = 'user') v USING (sample_id)
+               WHERE v.action IS DISTINCT FROM ? ORDER BY s.sample_id RETURNING sample_id""",
             [action, run_id, action],
         )
     return len(judged), unknown
 
 
-def take_back(catalog: Catalog, run_id: int, dataset_id: int) -> int:
-    """Restore everything that dedupe dropped in a dataset; a later dedupe decides anew.
-
-    Returns:
-        How many samples were restored.
-    """
-    return len(
+def owners(catalog: Catalog, dataset_id: int) -> dict[str, int]:
+    """How many samples of a dataset each owner drops, whoever else does; in the order of their names."""
+    return dict(
         catalog.rows(
-            """INSERT INTO verdicts (sample_id, action, reason, run_id)
-               SELECT s.sample_id, 'restore', 'dedupe', ? FROM real_samples s JOIN current_verdicts v USING (sample_id)
-               WHERE s.dataset_id = ? AND v.action = 'drop' AND v.reason <> 'user' ORDER BY s.sample_id RETURNING sample_id""",
-            [run_id, dataset_id],
-        )
-    )
-
-
-def evidence(catalog: Catalog, sample_id: int) -> Evidence | None:
-    """The current verdict about a real sample and what it rests on; None where there is no such sample."""
-    row = catalog.row(
-        """SELECT s.sample_id, v.action, v.reason, e.keeper_id, e.method, e.similarity, e.threshold, e.settings::VARCHAR
-           FROM real_samples s LEFT JOIN current_verdicts v USING (sample_id)
-           LEFT JOIN duplicates e ON e.duplicate_id = v.duplicate_id WHERE s.sample_id = ?""",
-        [sample_id],
-    )
-    return Evidence(*row) if row else None
-
-
-def groups(catalog: Catalog, dataset_id: int, *, method: str | None, limit: int) -> pa.Table:
-    """The largest groups of a dataset: each kept sample with those that it stands for.
-
-    Returns:
-        keeper_id, dropped (size without the keeper), sample_id, method, similarity; groups by size, members by similarity.
-    """
-    return catalog.table(
-        """WITH ties AS (
-               SELECT e.keeper_id, v.sample_id, e.method, e.similarity FROM current_verdicts v
-               JOIN duplicates e ON e.duplicate_id = v.duplicate_id JOIN real_samples s ON s.sample_id = v.sample_id
-               WHERE v.action = 'drop' AND s.dataset_id = ? AND (? IS NULL OR e.method = ?)),
-           sizes AS (SELECT keeper_id, count(*) AS dropped FROM ties GROUP BY keeper_id ORDER BY 2 DESC, 1 LIMIT ?)
-           SELECT t.keeper_id, z.dropped, t.sample_id, t.method, t.similarity FROM ties t JOIN sizes z USING (keeper_id)
-           ORDER BY z.dropped DESC, t.keeper_id, t.similarity DESC, t.sample_id""",
-        [dataset_id, method, method, limit],
-    )
-
-
-def count_groups(catalog: Catalog, dataset_id: int) -> int:
-    """How many kept samples stand for others in a dataset."""
-    return int(
-        catalog.scalar(
-            """SELECT count(DISTINCT e.keeper_id) FROM current_verdicts v JOIN duplicates e ON e.duplicate_id = v.duplicate_id
-               JOIN real_samples s ON s.sample_id = v.sample_id WHERE v.action = 'drop' AND s.dataset_id = ?""",
+            """SELECT owner, count(*) FROM standing_verdicts JOIN real_samples USING (sample_id)
+               WHERE dataset_id = ? AND action = 'drop' GROUP BY owner ORDER BY owner""",
             [dataset_id],
         )
     )
+
+
+def take_back(catalog: Catalog, run_id: int, dataset_id: int, owner: str) -> tuple[int, int]:
+    """Take back everything that an owner dropped in a dataset.
+
+    Returns:
+        How many samples it drops no more, and how many of these are kept now.
+    """
+    with catalog.given(drops=_nobody()):
+        restored = _restored(catalog, dataset_id, None, owner)
+        return _let_go(catalog, run_id, dataset_id, None, owner), restored
+
+
+def _dropped_already(catalog: Catalog, owner: str) -> int:
+    """How many of `drops` this owner drops now."""
+    return int(
+        catalog.scalar(
+            "SELECT count(*) FROM standing_verdicts SEMI JOIN drops USING (sample_id) WHERE owner = ? AND action = 'drop'",
+            [owner],
+        )
+    )
+
+
+def _restored(catalog: Catalog, dataset_id: int, modality: str | None, owner: str) -> int:
+    """How many samples are dropped by this owner alone now, and are not among `drops`."""
+    return int(
+        catalog.scalar(
+            """SELECT count(*) FROM current_verdicts v JOIN real_samples s USING (sample_id)
+               WHERE s.dataset_id = ? AND (? IS NULL OR s.modality = ?) AND v.action = 'drop' AND v.dropped_by = ?
+                 AND s.sample_id NOT IN (SELECT sample_id FROM drops)""",
+            [dataset_id, modality, modality, owner],
+        )
+    )
+
+
+def _let_go(catalog: Catalog, run_id: int, dataset_id: int, modality: str | None, owner: str) -> int:
+    """Take back what this owner drops and is not among `drops`; returns how many verdicts were written."""
+    return len(
+        catalog.rows(
+            """INSERT INTO verdicts (sample_id, owner, action, reason, run_id)
+               SELECT s.sample_id, ?, 'restore', ?, ? FROM real_samples s
+               JOIN (SELECT * FROM standing_verdicts WHERE owner = ?) v USING (sample_id)
+               WHERE s.dataset_id = ? AND (? IS NULL OR s.modality = ?) AND v.action = 'drop'
+                 AND s.sample_id NOT IN (SELECT sample_id FROM drops)
+               ORDER BY s.sample_id RETURNING sample_id""",
+            [owner, owner, run_id, owner, dataset_id, modality, modality],
+        )
+    )
+
+
+def _nobody() -> pa.Table:
+    import pyarrow as pa
+
+    return pa.table({"sample_id": pa.array([], pa.int64())})

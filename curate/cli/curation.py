@@ -17,9 +17,10 @@ from curate.cli.thresholds import show_borderline, show_rethreshold, show_target
 
 if TYPE_CHECKING:
     from curate.catalog.samples import Sample
-    from curate.deduplication.job import DedupeReport
+    from curate.deduplication.report import DedupeReport
+    from curate.filtering.by_hand import VerdictReport
     from curate.steps.duplicates import DuplicatesReport, Explanation
-    from curate.steps.restore import VerdictReport
+    from curate.steps.take_back import TakeBackReport
 
 
 def register(app: typer.Typer) -> None:
@@ -119,10 +120,10 @@ def dedupe(
         )  # fmt: skip
         return
     if restore:
-        from curate.steps.restore import take_back
+        from curate.steps.take_back import take_back
 
         with opened(workspace, wait=wait) as ws:
-            show(take_back(ws, dataset), as_json, _describe_verdicts)
+            show(take_back(ws, dataset), as_json, _describe_taken_back)
         return
     from curate.steps.dedupe import dedupe as step
 
@@ -177,7 +178,7 @@ def drop(
     as_json: JsonOption = False,
 ) -> None:
     """Drop samples by hand; they stay in the catalog, and `restore` brings them back."""
-    from curate.steps.restore import drop as step
+    from curate.steps.drop import drop as step
 
     with opened(workspace, wait=wait) as ws:
         show(step(ws, sample_ids or (), where=where, timeout_s=timeout), as_json, _describe_verdicts)
@@ -290,6 +291,14 @@ def _describe_verdicts(report: VerdictReport) -> str:
     verb = {"restore": "restored", "drop": "dropped"}[report.action]
     same = report.named - report.changed
     return f"{verb} {report.changed:,} samples" + (f"; {same:,} were so already" if same else "")
+
+
+def _describe_taken_back(report: TakeBackReport) -> str:
+    still = f"; still dropped: {', '.join(f'{count:,} by {owner}' for owner, count in report.others.items())}"
+    return (
+        f"{report.dataset}: {report.owner} drops {report.changed:,} samples no more, {report.restored:,} of them are kept now"
+        + (still if report.others else "")
+    )
 
 
 def _describe_duplicates(report: DuplicatesReport) -> str:

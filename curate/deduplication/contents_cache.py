@@ -40,9 +40,9 @@ def known_contents(workspace: Workspace, dataset_id: int, modality: str) -> Cont
             table.extend([columns], {"last": int(ids[-1]), "digest": before[1] ^ after[1]})
         sample_id, content = np.r_[sample_id, ids], np.r_[content, numbers]
         keys = np.concatenate([keys, new_keys])
-    pinned, banned = (np.zeros(len(content), np.bool_) for _ in range(2))
+    user_kept, user_dropped = (np.zeros(len(content), np.bool_) for _ in range(2))
     for number, dropped in verdicts.by_user(catalog, dataset_id, modality):
-        (banned if dropped else pinned)[np.searchsorted(sample_id, number)] = True
+        (user_dropped if dropped else user_kept)[np.searchsorted(sample_id, number)] = True
     return Contents(
         sample_id=sample_id,
         content=content,
@@ -50,8 +50,8 @@ def known_contents(workspace: Workspace, dataset_id: int, modality: str) -> Cont
         keys=keys,
         rank=np.arange(len(content)),
         foreign=np.zeros(len(content), np.bool_),
-        pinned=pinned,
-        banned=banned,
+        user_kept=user_kept,
+        user_dropped=user_dropped,
     )
 
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from curate.catalog import datasets, vectors
 from curate.dedupers import MarkOptions, Marks
-from curate.deduplication.contents import Contents, ContentTexts
+from curate.deduplication.content_texts import ContentTexts
+from curate.deduplication.contents import Contents
 from curate.deduplication.methods import Method
 from curate.deduplication.sketch_cache import SketchCache, copy_rows
 from curate.embedding.missing import embed_dataset

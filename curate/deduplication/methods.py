@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from curate import plugins
-from curate.catalog import vectors
+from curate.catalog import samples, vectors
+from curate.catalog.datasets import Dataset
 from curate.dedupers import Deduper
 from curate.embedding.specs import canonical_spec, loaded
-from curate.errors import SettingError
+from curate.errors import InputError, SettingError
 from curate.workspace import Workspace
 
 DEFAULT_METHODS = {"text": ("exact", "minhash", "semantic"), "image": ("exact", "perceptual")}
@@ -127,3 +128,28 @@ def _make(
     probe = kind(threshold=threshold)
     mine = {key: value for key, value in settings.items() if key in probe.settings and key != "threshold"}
     return Method(name, kind(threshold=threshold, **mine) if mine else probe, spec, slug)
+
+
+def plan_methods(
+    workspace: Workspace,
+    dataset: Dataset,
+    methods: Sequence[str],
+    threshold: float | Mapping[str, float] | None,
+    settings: Mapping[str, Any],
+    embedder: str | None,
+) -> dict[str, list[Method]]:
+    """Choose the methods for each modality of a dataset.
+
+    Raises:
+        InputError: it has no samples.
+        SettingError: a method, threshold or setting is not allowed, or none would obey it.
+    """
+    modalities = samples.modalities(workspace.catalog, dataset.dataset_id)
+    if not modalities:
+        raise InputError(f"{dataset.name} has no samples", hint=f"curate ingest PATH --dataset {dataset.name}")
+    plan = {
+        modality: choose_methods(workspace, methods, modality, threshold=threshold, settings=settings, embedder=embedder)
+        for modality in modalities
+    }
+    check_all_used(plan, methods, threshold, settings)
+    return plan

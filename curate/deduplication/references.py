@@ -56,15 +56,15 @@ class Compared:
     idle: dict[str, int]
     sheltered: int
 
-    def notes(self, pinned: int) -> list[str]:
+    def notes(self, user_kept: int) -> list[str]:
         """What the sets did not see, and were not seen by.
 
         Args:
-            pinned: how many of the dataset's own samples stay whatever they resemble, the sheltered ones included.
+            user_kept: how many of the dataset's own samples stay whatever they resemble, the sheltered ones included.
         """
         notes = [f"{count:,} samples of {name} are dropped there, and took no part" for name, count in self.idle.items()]
-        if self.taking_part and pinned > self.sheltered:
-            by_user = pinned - self.sheltered
+        if self.taking_part and user_kept > self.sheltered:
+            by_user = user_kept - self.sheltered
             notes.append(f"{by_user:,} samples that a user restored stay, whatever they resemble in the sets compared with")
         return notes
 
@@ -178,15 +178,15 @@ def _rows(catalog: Catalog, reference: Reference, modality: str, *, lengths: boo
 
 
 def _pinned(own: pa.Table, members: NDArray[np.int64]) -> tuple[pa.Table, int]:
-    """The rows, with those of the members that no user dropped as if a user had pinned them, and how many those are."""
-    banned = pc.and_kleene(pc.equal(own["action"], "drop"), pc.equal(own["reason"], "user"))
-    chosen = pc.and_(pc.is_in(own["sample_id"], pa.array(members)), pc.invert(pc.fill_null(banned, False)))
+    """The rows, with members that nobody but dedupe dropped as if a user had pinned them, and how many those are."""
+    dropped = pc.and_kleene(pc.equal(own["action"], "drop"), pc.not_equal(own["owner"], "dedupe"))
+    chosen = pc.and_(pc.is_in(own["sample_id"], pa.array(members)), pc.invert(pc.fill_null(dropped, False)))
     return _said(own, chosen, "user"), int(pc.sum(chosen).as_py() or 0)
 
 
 def _said(rows: pa.Table, chosen: pa.Array, by: str | None) -> pa.Table:
     """The rows, the chosen ones with a restore by somebody as their verdict, or with none."""
-    for column, value in (("action", "restore" if by else None), ("reason", by)):
+    for column, value in (("action", "restore" if by else None), ("owner", by)):
         place = rows.schema.get_field_index(column)
         said = pc.if_else(chosen, pa.scalar(value, pa.string()), rows[column].cast(pa.string()))
         rows = rows.set_column(place, pa.field(column, pa.string()), said)

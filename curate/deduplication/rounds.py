@@ -6,7 +6,7 @@ until none is left; each round settles at least one, and most corpora need two r
 similar by any method, and every dropped one is tied directly to a kept one. One that is judged again may fall to a kept
 content that comes after it in the order of priority, because what is kept stays kept.
 
-What the first round found is kept between runs (`_first_round`), so that new contents are compared with the old ones and the
+What the first round found is kept between runs (`judgement_cache`), so that new contents are compared with the old ones and the
 old ones not with each other. The outcome is that of judging everything anew, except where a method compared so many old ones
 only in cells, which new ones would move: what it found then stands, and the report says so.
 """
@@ -24,8 +24,9 @@ import pyarrow as pa
 from curate.columns import as_array, as_column, as_words
 from curate.deduplication.contents import Contents
 from curate.deduplication.inputs import Materials
+from curate.deduplication.judgement_cache import Judged, JudgementCache
 from curate.deduplication.methods import Method
-from curate.deduplication.round_cache import Judged, Memory, Ties
+from curate.deduplication.ties import Ties
 from curate.spill import give_back
 from curate.workspace import Workspace
 
@@ -42,7 +43,7 @@ class Judgement:
     Attributes:
         drops: sample_id, keeper_id, reason, method, similarity, threshold, settings: what `verdicts.decide` takes.
         own: how many of the dataset's samples were judged.
-        banned: how many of them a user had dropped.
+        user_dropped: how many of them a user had dropped.
         compared: pairs verified.
         taken_over: contents whose first verdict was known from an earlier run.
         notes: what the methods said.
@@ -51,7 +52,7 @@ class Judgement:
 
     drops: pa.Table
     own: int
-    banned: int
+    user_dropped: int
     compared: int
     taken_over: int
     notes: tuple[str, ...]
@@ -64,7 +65,7 @@ def judge_contents(
     methods: Sequence[Method],
     modality: str,
     *,
-    memory: Memory | None = None,
+    cache: JudgementCache | None = None,
     memory_bytes: int | None = None,
 ) -> Judgement:
     """Drop every sample that repeats a kept one.
@@ -74,13 +75,13 @@ def judge_contents(
     near-duplicate tie of that content, because a tie is always to a kept sample.
 
     Args:
-        memory: where an earlier judgement by the same rules is found, and this one is kept; None to judge all anew.
+        cache: where an earlier judgement by the same rules is found, and this one is kept; None to judge all anew.
         memory_bytes: what the step may hold; the workspace's own bound by default.
     """
     near = [method for method in methods if method.deduper.consumes != "hash"]
     if not near:
         return _as_judgement(contents, methods, near, Ties.none(len(contents.first_row)), _Work(0, 0, ()))
-    known, notes = _recall(memory, contents, near, modality)
+    known, notes = _recall(cache, contents, near, modality)
     if known is not None and known.nothing_new:
         work = _Work(0, known.contents, (*known.notes, *notes))
         return _as_judgement(contents, methods, near, known.final, work)
@@ -88,8 +89,8 @@ def judge_contents(
         judging = _Rounds(materials, contents, near)
         first, final = judging.run(known)
     said = tuple(judging.notes)
-    if memory is not None:
-        memory.keep(contents, first, final, said)
+    if cache is not None:
+        cache.keep(contents, first, final, said)
     work = _Work(judging.compared, known.contents if known else 0, (*said, *notes))
     return _as_judgement(contents, methods, near, final, work)
 
@@ -125,10 +126,10 @@ class _Work:
 
 
 def _recall(
-    memory: Memory | None, contents: Contents, near: Sequence[Method], modality: str
+    cache: JudgementCache | None, contents: Contents, near: Sequence[Method], modality: str
 ) -> tuple[Judged | None, tuple[str, ...]]:
     """What an earlier judgement says of these contents, if it still holds, and a sentence on it for the report."""
-    known = memory.recall(contents) if memory is not None else None
+    known = cache.recall(contents) if cache is not None else None
     total = len(contents.first_row)
     if isinstance(known, str):
         return None, (f"all {total:,} distinct {modality}s were judged anew, and none was taken over: {known}",)
@@ -282,7 +283,7 @@ def _hashes(array: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[np.uint64]:
 
 def _as_judgement(contents: Contents, methods: Sequence[Method], near: Sequence[Method], ties: Ties, work: _Work) -> Judgement:
     keeper_row = contents.keepers()
-    judged = ~contents.foreign & ~contents.pinned & ~contents.banned
+    judged = ~contents.foreign & ~contents.user_kept & ~contents.user_dropped
     content = contents.content
     tied = (ties.keeper >= 0)[content]
     dropped_near = judged & tied
@@ -309,5 +310,5 @@ def _as_judgement(contents: Contents, methods: Sequence[Method], near: Sequence[
             "settings": as_words([json.dumps(m.recorded, sort_keys=True) for m in known]).take(chosen),
         }
     )
-    own, banned = int((~contents.foreign).sum()), int(contents.banned.sum())
-    return Judgement(drops, own, banned, work.compared, work.taken_over, work.notes)
+    own, user_dropped = int((~contents.foreign).sum()), int(contents.user_dropped.sum())
+    return Judgement(drops, own, user_dropped, work.compared, work.taken_over, work.notes)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from curate.catalog import datasets, models, overview, reporting, samples, splits, vectors, verdicts
+from curate.catalog import datasets, evidence, models, overview, reporting, samples, splits, vectors
 from curate.catalog.datasets import Dataset
 from curate.catalog.models import ModelRow
 from curate.catalog.reporting import DrawnExample, LabelCount, MetricRow, RejectReason, SourceCount
@@ -194,7 +194,7 @@ def gather(workspace: Workspace, names: list[str], thumbnails: Thumbnails, *, se
                 flow=_flow(counts, reasons, parts, own[-1] if own else None, learned),
                 labels=tuple(reporting.label_counts(catalog, home.dataset_id, own[-1].split_id if own else None, limit=LABELS)),
                 examples=_examples(workspace, home, thumbnails, seed),
-                groups_in_all=verdicts.count_groups(catalog, home.dataset_id),
+                groups_in_all=evidence.count_groups(catalog, home.dataset_id),
                 groups=_groups(workspace, home, thumbnails),
                 map=_map(workspace, home, seed, limit=min(MAP_POINTS, ALL_POINTS // len(names))),
                 rejects=tuple(reporting.reject_reasons(catalog, home.dataset_id, examples=REJECT_EXAMPLES)),
@@ -257,7 +257,7 @@ def _examples(workspace: Workspace, home: Dataset, thumbnails: Thumbnails, seed:
 
 
 def _groups(workspace: Workspace, home: Dataset, thumbnails: Thumbnails) -> tuple[Group, ...]:
-    ties = verdicts.groups(workspace.catalog, home.dataset_id, method=None, limit=GROUPS).to_pylist()
+    ties = evidence.groups(workspace.catalog, home.dataset_id, method=None, limit=GROUPS).to_pylist()
     members: dict[int, list[dict[str, Any]]] = {}
     for tie in ties:
         group = members.setdefault(tie["keeper_id"], [])

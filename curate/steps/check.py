@@ -64,6 +64,7 @@ def check(workspace: Workspace, *, fast: bool = False, clean: bool = False) -> C
         look.invariant = invariant
         checked[invariant] = max(checked.get(invariant, 0), prove(look))
         workspace.progress.advance(1)
+    look.notes.extend(checks.noted(workspace.catalog))
     workspace.progress.finish()
     return CheckReport(
         findings=tuple(look.findings),

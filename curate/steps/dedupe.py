@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from curate.deduplication.job import DedupeReport, dedupe_dataset
+from curate.deduplication.job import dedupe_dataset
+from curate.deduplication.report import DedupeReport
 from curate.workspace import Workspace
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from curate import plugins
-from curate.catalog import datasets, runs, samples, verdicts
+from curate.catalog import datasets, evidence, runs, samples
 from curate.catalog.samples import Sample
 from curate.deduplication.references import listed, protected_sets
 from curate.errors import InputError
@@ -98,7 +98,7 @@ def duplicates(
         InputError: no such dataset.
     """
     home = datasets.find(workspace.catalog, dataset)
-    ties = verdicts.groups(workspace.catalog, home.dataset_id, method=method, limit=limit).to_pylist()
+    ties = evidence.groups(workspace.catalog, home.dataset_id, method=method, limit=limit).to_pylist()
     shown: dict[int, list[dict[str, Any]]] = {}
     for tie in ties:
         group = shown.setdefault(tie["keeper_id"], [])
@@ -121,7 +121,7 @@ def duplicates(
             path, contact_sheet([_tiles(workspace, group) for group in groups if group.keeper.modality == "image"])
         )
         written = str(path)
-    return DuplicatesReport(dataset, verdicts.count_groups(workspace.catalog, home.dataset_id), groups, written)
+    return DuplicatesReport(dataset, evidence.count_groups(workspace.catalog, home.dataset_id), groups, written)
 
 
 def explain(workspace: Workspace, sample_id: int) -> Explanation:
@@ -130,7 +130,7 @@ def explain(workspace: Workspace, sample_id: int) -> Explanation:
     Raises:
         InputError: there is no such real sample.
     """
-    why = verdicts.evidence(workspace.catalog, sample_id)
+    why = evidence.evidence(workspace.catalog, sample_id)
     if why is None:
         raise InputError(
             f"no real sample has the id {sample_id}", hint='curate sql "SELECT sample_id, text FROM curated LIMIT 5"'

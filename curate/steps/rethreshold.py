@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from curate import plugins
-from curate.catalog import Catalog, datasets, runs, splits, vectors, verdicts
+from curate.catalog import Catalog, datasets, evidence, runs, splits, vectors, verdicts
 from curate.catalog.datasets import Dataset
 from curate.deduplication.contents import Contents, distinct_contents
 from curate.deduplication.inputs import Materials
 from curate.deduplication.methods import Method
 from curate.deduplication.references import Reference, find_references, gather, listed
-from curate.deduplication.round_cache import Ties
+from curate.deduplication.report import count_set_aside
 from curate.deduplication.rounds import Judgement, judge_again
 from curate.deduplication.thresholds import at_threshold
+from curate.deduplication.ties import Ties
 from curate.errors import InputError, SettingError
 from curate.workspace import Workspace
 
@@ -87,8 +88,9 @@ def rethreshold(
         }
 
     def report(run: int | None, judged: Mapping[str, tuple[Judgement, int]], came_back: int) -> RethresholdReport:
-        total = sum(j.own for j, _ in judged.values())
-        dropped = sum(j.banned + j.drops.num_rows for j, _ in judged.values())
+        aside = sum(count_set_aside(catalog, home, judged).values())
+        total = aside + sum(j.own for j, _ in judged.values())
+        dropped = aside + sum(j.user_dropped + j.drops.num_rows for j, _ in judged.values())
         return RethresholdReport(
             run_id=run,
             dataset=dataset,
@@ -107,7 +109,7 @@ def rethreshold(
     if dry_run:
         judged = judge()
         would = [verdicts.would_decide(catalog, home.dataset_id, m, j.drops) for m, (j, _) in judged.items()]
-        return report(None, judged, sum(change[2] for change in would))
+        return report(None, judged, sum(change.restored for change in would))
     recorded = {
         modality: {m.name: at_threshold(m, changes[m.name][1]).recorded if m.name in changes else m.recorded for m in methods}
         for modality, methods in plan.items()
@@ -116,7 +118,7 @@ def rethreshold(
         judged = judge()
         with catalog.transaction():
             done = [verdicts.decide(catalog, run.run_id, home.dataset_id, m, j.drops) for m, (j, _) in judged.items()]
-            told = report(run.run_id, judged, sum(change[2] for change in done))
+            told = report(run.run_id, judged, sum(change.restored for change in done))
             run.commit_counts({"samples": told.samples, "kept": told.kept, "dropped": told.dropped})
     return told
 
@@ -125,8 +127,8 @@ def _last_dedupe(catalog: Catalog, home: Dataset) -> tuple[int, dict[str, Any]]:
     last = runs.latest_done(catalog, "dedupe", home.name)
     if last is None:
         raise InputError(f"{home.name} was never deduplicated", hint=f"curate dedupe {home.name}")
-    back = runs.latest_done(catalog, "restore", home.name)
-    if back is not None and back[0] > last[0]:
+    back = [runs.latest_done(catalog, step, home.name) for step in ("take_back", "restore")]  # the latter in 0.1.0
+    if any(run is not None and run[0] > last[0] and run[1].get("owner", verdicts.DEDUPE) == verdicts.DEDUPE for run in back):
         raise InputError(
             f"what dedupe dropped in {home.name} was taken back since, and no evidence is left that counts",
             hint=f"curate dedupe {home.name} --threshold N",
@@ -201,7 +203,7 @@ def _judge(
     contents = distinct_contents(rows.own, rows.other, keep)
     near = [m for m in methods if m.deduper.consumes != "hash"]
     now = [at_threshold(m, changes[m.name][1]) if m.name in changes else m for m in methods]
-    ties, stands = _found_before(contents, verdicts.standing(workspace.catalog, home.dataset_id, modality), near)
+    ties, stands = _found_before(contents, evidence.standing(workspace.catalog, home.dataset_id, modality), near)
     limits = np.array([changes[m.name][1] for m in near] or [1.0])
     tied = ties.keeper >= 0
     again = ~tied & ~stands

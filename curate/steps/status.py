@@ -19,7 +19,7 @@ class DatasetStatus:
 
     Attributes:
         bytes: length of the content of its samples, equal ones counted each.
-        dropped_by: dropped samples by reason: the dedupe method, or `user`.
+        dropped_by: dropped samples by the dedupe method, or by who else dropped them: `user`, `protect`, `filter:length`.
         rejects: records that could not be taken, in the files as they were last read.
         synthetic: accepted and refused samples that were drawn for it.
         vectors: by embedder, how many real samples have one.

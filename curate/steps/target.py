@@ -11,9 +11,10 @@ from curate.catalog import datasets, samples
 from curate.catalog.datasets import Dataset
 from curate.deduplication.contents import Contents, distinct_contents
 from curate.deduplication.inputs import Materials, embed_missing_vectors
-from curate.deduplication.job import DedupeReport, dedupe_dataset
+from curate.deduplication.job import dedupe_dataset
 from curate.deduplication.methods import Method, choose_methods
 from curate.deduplication.references import check_comparable, find_references, gather, listed
+from curate.deduplication.report import DedupeReport
 from curate.deduplication.rounds import judge_with
 from curate.deduplication.thresholds import at_threshold, one_method
 from curate.errors import InputError, SettingError
@@ -143,7 +144,7 @@ def _search(workspace: Workspace, home: Dataset, contents: Contents, methods: li
         def kept_at(step: int) -> int:
             threshold = step / STEPS
             judged = judge_with(materials, contents, [exact, at_threshold(tuned, threshold)])
-            trials.append(Trial(threshold, judged.own - judged.banned - judged.drops.num_rows))
+            trials.append(Trial(threshold, judged.own - judged.user_dropped - judged.drops.num_rows))
             return trials[-1].kept
 
         low, high = round(LEAST * STEPS), STEPS

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curate.deduplication import contents as _contents
-from curate.deduplication.contents import ContentTexts, distinct_contents
+from curate.deduplication import content_texts
+from curate.deduplication.content_texts import ContentTexts
+from curate.deduplication.contents import distinct_contents
 from curate.steps.ingest import ingest
 from curate.workspace import create_workspace, open_workspace
 
@@ -34,7 +35,7 @@ def rows(draw):
 
 def table_of(made: list[dict[str, object]]) -> pa.Table:
     plain = pa.array([None] * len(made), pa.string())
-    return pa.Table.from_pylist(made).append_column("action", plain).append_column("reason", plain)
+    return pa.Table.from_pylist(made).append_column("action", plain).append_column("owner", plain)
 
 
 @given(rows(), st.sampled_from(["longest", "largest"]), st.randoms(use_true_random=False))
@@ -77,7 +78,7 @@ def workspace(tmp_path_factory):
 @pytest.mark.parametrize("read_rows", [7, 10_000])
 @pytest.mark.parametrize("at_once", [True, False])
 def test_texts_are_the_same_wherever_they_lie(workspace, monkeypatch, memory_bytes, read_rows, at_once):
-    monkeypatch.setattr(_contents, "READ_ROWS", read_rows)
+    monkeypatch.setattr(content_texts, "READ_ROWS", read_rows)
     found = workspace.catalog.rows("SELECT sample_id, text FROM real_samples ORDER BY sample_id")
     ids, expected = np.array([row[0] for row in found]), [row[1] for row in found]
     texts, rng = ContentTexts(workspace, ids, memory_bytes), np.random.default_rng(3)

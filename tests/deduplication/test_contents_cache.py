@@ -55,7 +55,7 @@ def test_new_samples_and_a_users_words_are_added_to_what_was_known(root):
                 verdicts.judge(workspace.catalog, run.run_id, pa.table({"sample_id": [sample_id]}), action)
             verdicts.judge(workspace.catalog, run.run_id, pa.table({"sample_id": [int(grown.sample_id[7])]}), "restore")
         spoken = assert_as_anew(workspace)
-        assert np.flatnonzero(spoken.banned).tolist() == [1] and np.flatnonzero(spoken.pinned).tolist() == [4, 7]
+        assert np.flatnonzero(spoken.user_dropped).tolist() == [1] and np.flatnonzero(spoken.user_kept).tolist() == [4, 7]
         assert len(assert_as_anew(workspace, "other").keys) == 2
     with open_workspace(root, read_only=True) as workspace:
         assert_as_anew(workspace)

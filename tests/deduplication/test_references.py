@@ -12,8 +12,9 @@ from stories import WORDS, put
 from curate.errors import InputError, SettingError
 from curate.steps.check import check
 from curate.steps.dedupe import dedupe
+from curate.steps.drop import drop
 from curate.steps.duplicates import explain
-from curate.steps.restore import drop, restore
+from curate.steps.restore import restore
 from curate.steps.rethreshold import rethreshold
 from curate.steps.split import split
 from curate.steps.target import dedupe_to_size
@@ -89,8 +90,9 @@ def test_a_part_of_another_dataset_protects_its_frozen_members_dropped_since_or_
             (1, {id_of(workspace, tested[1], "evals")}, {id_of(workspace, near, "evals")}, 'minhash', 0, 0, '{{}}')"""
     )
     workspace.catalog.execute(
-        f"""INSERT INTO verdicts (sample_id, action, reason, duplicate_id, run_id) VALUES
-            ({id_of(workspace, tested[1], "evals")}, 'drop', 'minhash', (SELECT max(duplicate_id) FROM duplicates), 1)"""
+        f"""INSERT INTO verdicts (sample_id, owner, action, reason, duplicate_id, run_id) VALUES
+            ({id_of(workspace, tested[1], "evals")}, 'dedupe', 'drop', 'minhash',
+             (SELECT max(duplicate_id) FROM duplicates), 1)"""
     )
     report = dedupe(workspace, "d", **NEAR, protect="evals/test")
     assert report.protect == ("evals@default:1/test",) and report.matched == {"evals@default:1/test": 2}

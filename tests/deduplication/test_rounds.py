@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from curate.dedupers import Marks
 from curate.deduplication.contents import Contents, distinct_contents
+from curate.deduplication.judgement_cache import JudgementCache
 from curate.deduplication.methods import Method
-from curate.deduplication.round_cache import Memory
 from curate.deduplication.rounds import Judgement, judge_contents
 from curate.steps.ingest import ingest
 from curate.workspace import Workspace, create_workspace, open_workspace
@@ -113,7 +113,7 @@ def rows_tables(draw):
             "size_bytes": draw(st.integers(1, 3)),
             "length": draw(st.integers(1, 3)),
             "action": action,
-            "reason": reason,
+            "owner": reason,
         }
         (other if compares and draw(st.integers(0, 3)) == 0 else own).append(row)
     return table_of(own), table_of(other) if compares else None
@@ -127,7 +127,7 @@ def table_of(rows: list[dict[str, Any]]) -> pa.Table:
             "size_bytes": pa.int64(),
             "length": pa.int64(),
             "action": pa.string(),
-            "reason": pa.string(),
+            "owner": pa.string(),
         }
     )
     return pa.Table.from_pylist(rows, schema=schema)
@@ -148,10 +148,10 @@ def check(contents: Contents, methods: list[Method], judged: Judgement) -> None:
     row_of = {int(sample_id): row for row, sample_id in enumerate(contents.sample_id)}
     drops = judged.drops.to_pylist()
     dropped = {row_of[drop["sample_id"]] for drop in drops}
-    by_user = {row for row in row_of.values() if contents.pinned[row] or contents.banned[row]}
+    by_user = {row for row in row_of.values() if contents.user_kept[row] or contents.user_dropped[row]}
     near = {m.name: m.deduper for m in methods if m.name != "exact"}
     assert len(dropped) == len(drops)
-    assert judged.own == sum(not f for f in contents.foreign) and judged.banned == sum(map(bool, contents.banned))
+    assert judged.own == sum(not f for f in contents.foreign) and judged.user_dropped == sum(map(bool, contents.user_dropped))
     assert not any(contents.foreign[row] for row in dropped) and not dropped & by_user
 
     for drop in drops:  # every dropped sample is tied directly to a kept one, or to one that a user dropped
@@ -184,7 +184,7 @@ def check(contents: Contents, methods: list[Method], judged: Judgement) -> None:
 
 def is_settled(contents: Contents, row: int) -> bool:
     same = contents.content == contents.content[row]
-    return bool((same & (contents.foreign | contents.pinned | contents.banned)).any())
+    return bool((same & (contents.foreign | contents.user_kept | contents.user_dropped)).any())
 
 
 @given(
@@ -351,7 +351,7 @@ def growing(draw):
         other = None
         if draw(st.booleans()):
             plain = pa.array([None] * own.num_rows, pa.string())
-            own = own.set_column(4, "action", plain).set_column(5, "reason", plain)
+            own = own.set_column(4, "action", plain).set_column(5, "owner", plain)
     last = max(t["sample_id"].to_pylist()[-1] for t in (own, other) if t is not None and t.num_rows)
     cuts = sorted({*draw(st.lists(st.integers(1, last), min_size=1, max_size=2)), last})
     return [tuple(t and t.slice(0, sum(i <= cut for i in t["sample_id"].to_pylist())) for t in (own, other)) for cut in cuts]
@@ -360,12 +360,12 @@ def growing(draw):
 @given(growing(), near_methods(), st.sampled_from(["first", "first", "first", "longest"]))
 @settings(deadline=None, max_examples=100)
 def test_what_is_taken_over_is_what_judging_anew_would_find(numbers, tmp_path_factory, grown, methods, keep):
-    memory = Memory(tmp_path_factory.mktemp("judged"), {})
+    memory = JudgementCache(tmp_path_factory.mktemp("judged"), {})
     for own, other in grown:
         contents = distinct_contents(own, other, keep)
         anew = judge_contents(numbers, contents, methods, "text")
-        assert judge_contents(numbers, contents, methods, "text", memory=memory).drops.equals(anew.drops)
-        again = judge_contents(numbers, contents, methods, "text", memory=memory)
+        assert judge_contents(numbers, contents, methods, "text", cache=memory).drops.equals(anew.drops)
+        again = judge_contents(numbers, contents, methods, "text", cache=memory)
         assert again.drops.equals(anew.drops) and again.compared == 0
         assert again.taken_over == len(contents.first_row)
 
@@ -374,11 +374,11 @@ def test_new_contents_alone_are_compared_and_the_report_says_so(numbers, tmp_pat
     rows = [{"sample_id": n, "content_hash": f"{n:064x}", "size_bytes": 1, "length": 1} for n in range(1, 13)]
     alike = np.eye(ROWS)
     alike[11, 3] = alike[3, 11] = 0.9
-    methods, memory = methods_of([alike], exact=True, nearest=True), Memory(tmp_path, {})
-    first = judge_contents(numbers, distinct_contents(table_of(rows[:10]), None, "first"), methods, "text", memory=memory)
+    methods, memory = methods_of([alike], exact=True, nearest=True), JudgementCache(tmp_path, {})
+    first = judge_contents(numbers, distinct_contents(table_of(rows[:10]), None, "first"), methods, "text", cache=memory)
     assert (first.compared, first.taken_over, first.drops.num_rows) == (45, 0, 0)
     grown = distinct_contents(table_of(rows), None, "first")
-    second = judge_contents(numbers, grown, methods, "text", memory=memory)
+    second = judge_contents(numbers, grown, methods, "text", cache=memory)
     assert (second.compared, second.taken_over) == (10 + 11, 10)
     assert [(d["sample_id"], d["keeper_id"]) for d in second.drops.to_pylist()] == [(12, 4)]
     assert any("10 of 12 distinct texts" in note and "2 new ones" in note for note in second.notes)
@@ -387,13 +387,13 @@ def test_new_contents_alone_are_compared_and_the_report_says_so(numbers, tmp_pat
 @pytest.mark.parametrize("change", ["pinned", "banned", "vanished", "longest", "before"])
 def test_what_moves_the_old_ones_is_judged_anew_and_said(numbers, tmp_path, change):
     rows = [{"sample_id": n, "content_hash": f"{n:064x}", "size_bytes": 1, "length": n} for n in range(1, 11)]
-    methods, memory = methods_of([np.eye(ROWS)], exact=True, nearest=True), Memory(tmp_path, {})
-    judge_contents(numbers, distinct_contents(table_of(rows[1:8]), None, "first"), methods, "text", memory=memory)
+    methods, memory = methods_of([np.eye(ROWS)], exact=True, nearest=True), JudgementCache(tmp_path, {})
+    judge_contents(numbers, distinct_contents(table_of(rows[1:8]), None, "first"), methods, "text", cache=memory)
     spoken = {"pinned": ("restore", "user"), "banned": ("drop", "user")}.get(change, (None, None))
-    rows[3] |= dict(zip(("action", "reason"), spoken, strict=True))
+    rows[3] |= dict(zip(("action", "owner"), spoken, strict=True))
     now = {"vanished": rows[2:8], "before": rows}.get(change, rows[1:])
     grown = distinct_contents(table_of(now), None, "longest" if change == "longest" else "first")
-    judged = judge_contents(numbers, grown, methods, "text", memory=memory)
+    judged = judge_contents(numbers, grown, methods, "text", cache=memory)
     assert judged.taken_over == 0 and any("judged anew" in note for note in judged.notes)
 
 
@@ -402,25 +402,25 @@ def test_a_damaged_memory_is_no_memory(numbers, tmp_path):
     alike = np.full((ROWS, ROWS), 0.25) + np.eye(ROWS)
     alike[2, 5] = alike[5, 2] = 0.9
     contents = distinct_contents(table_of(rows), None, "first")
-    methods, memory = methods_of([alike], exact=True, nearest=True), Memory(tmp_path, {})
-    anew = judge_contents(numbers, contents, methods, "text", memory=memory)
+    methods, memory = methods_of([alike], exact=True, nearest=True), JudgementCache(tmp_path, {})
+    anew = judge_contents(numbers, contents, methods, "text", cache=memory)
     (file,) = tmp_path.iterdir()
     whole = file.read_bytes()
     for damaged in (b"", whole[:-1], whole[:40], b"{}\n", whole[:-3] + bytes([whole[-3] ^ 1]) + whole[-2:]):
         file.write_bytes(damaged)
-        judged = judge_contents(numbers, contents, methods, "text", memory=memory)
+        judged = judge_contents(numbers, contents, methods, "text", cache=memory)
         assert judged.taken_over == 0 and judged.drops.equals(anew.drops) and file.read_bytes() == whole
-    other = Memory(tmp_path, {"threshold": 0.7})
-    assert judge_contents(numbers, contents, methods, "text", memory=other).taken_over == 0
+    other = JudgementCache(tmp_path, {"threshold": 0.7})
+    assert judge_contents(numbers, contents, methods, "text", cache=other).taken_over == 0
 
 
 def judged_in_two(numbers: Workspace, folder: Path, ids: list[int], cut: int, method: Method) -> tuple[Judgement, Judgement]:
     """Judge the first `cut` samples, then all of them, and all anew; the text of sample n is n - 1."""
     rows = [{"sample_id": n, "content_hash": f"{n:064x}", "size_bytes": 1, "length": 1} for n in ids]
-    memory = Memory(folder, {})
+    memory = JudgementCache(folder, {})
     for count in (cut, len(rows)):
         contents = distinct_contents(table_of(rows[:count]), None, "first")
-        judged = judge_contents(numbers, contents, [method], "text", memory=memory)
+        judged = judge_contents(numbers, contents, [method], "text", cache=memory)
     return judged, judge_contents(numbers, contents, [method], "text")
 
 

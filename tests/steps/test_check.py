@@ -51,7 +51,8 @@ def sound(root: Path) -> None:
             [ids[NEAR + " again"], ids[NEAR], similarity, json.dumps(deduper.settings)],
         )
         catalog.execute(
-            "INSERT INTO verdicts (sample_id, action, reason, duplicate_id, run_id) VALUES (?, 'drop', 'minhash', 1, 1)",
+            """INSERT INTO verdicts (sample_id, owner, action, reason, duplicate_id, run_id)
+               VALUES (?, 'dedupe', 'drop', 'minhash', 1, 1)""",
             [ids[NEAR + " again"]],
         )
         split(workspace, "tales", seed=3)
@@ -170,7 +171,7 @@ DAMAGES: dict[str, tuple[str, Callable[[Workspace], None]]] = {
     "lost source": ("kept and dropped", execute(
         "DELETE FROM sources WHERE source_id = (SELECT max(source_id) FROM real_samples)")),
     "verdict on nobody": ("verdicts", execute(
-        "INSERT INTO verdicts (sample_id, action, reason, run_id) VALUES (999999, 'drop', 'user', 1)")),
+        "INSERT INTO verdicts (sample_id, owner, action, reason, run_id) VALUES (999999, 'user', 'drop', 'user', 1)")),
     "twins": ("identity", execute(
         """UPDATE real_samples SET source_id = 1, content_hash = (SELECT content_hash FROM real_samples WHERE sample_id = 1),
                text = (SELECT text FROM real_samples WHERE sample_id = 1)
@@ -179,10 +180,10 @@ DAMAGES: dict[str, tuple[str, Callable[[Workspace], None]]] = {
     "dropped keeper": ("keepers", execute(
         """INSERT INTO duplicates (run_id, sample_id, keeper_id, method, similarity, threshold, settings)
            SELECT 1, keeper_id, sample_id, method, similarity, threshold, settings FROM duplicates""",
-        """INSERT INTO verdicts (sample_id, action, reason, duplicate_id, run_id)
-           SELECT sample_id, 'drop', 'minhash', duplicate_id, 1 FROM duplicates WHERE duplicate_id = 2""")),
-    "evidence of another": ("keepers", execute("INSERT INTO verdicts (sample_id, action, reason, duplicate_id, run_id) "
-        "VALUES (1, 'drop', 'minhash', 1, 1)")),
+        """INSERT INTO verdicts (sample_id, owner, action, reason, duplicate_id, run_id)
+           SELECT sample_id, 'dedupe', 'drop', 'minhash', duplicate_id, 1 FROM duplicates WHERE duplicate_id = 2""")),
+    "evidence of another": ("keepers", execute("INSERT INTO verdicts (sample_id, owner, action, reason, duplicate_id, run_id) "
+        "VALUES (1, 'dedupe', 'drop', 'minhash', 1, 1)")),
     "too high a similarity": ("evidence", execute("UPDATE duplicates SET similarity = 0.99")),
     "under the threshold": ("evidence", execute("UPDATE duplicates SET threshold = 0.999")),
     "settings nobody knows": ("evidence", execute("""UPDATE duplicates SET settings = '{"colour": 3}'""")),
@@ -257,7 +258,7 @@ def test_every_law_has_a_damage_that_breaks_it():
 def test_a_user_may_drop_a_keeper(workspace):
     keeper = workspace.catalog.scalar("SELECT keeper_id FROM duplicates")
     workspace.catalog.execute(
-        "INSERT INTO verdicts (sample_id, action, reason, run_id) VALUES (?, 'drop', 'user', 1)", [keeper]
+        "INSERT INTO verdicts (sample_id, owner, action, reason, run_id) VALUES (?, 'user', 'drop', 'user', 1)", [keeper]
     )
     assert check(workspace).findings == ()
 

@@ -18,14 +18,16 @@ from PIL import Image
 from stories import WORDS, put, story
 
 from curate.catalog import vectors
+from curate.catalog.evidence import evidence
 from curate.catalog.vectors import EmbedderRow
-from curate.catalog.verdicts import evidence
 from curate.dedupers.minhash import MinHashDeduper
-from curate.deduplication.job import DedupeReport
+from curate.deduplication.report import DedupeReport
 from curate.errors import InputError, NeedsConfirmation, SettingError
 from curate.steps.dedupe import dedupe
+from curate.steps.drop import drop
 from curate.steps.ingest import ingest
-from curate.steps.restore import drop, restore, take_back
+from curate.steps.restore import restore
+from curate.steps.take_back import take_back
 from curate.workspace import Workspace, create_workspace, open_workspace
 
 TEXT_METHODS = ["exact", "minhash"]

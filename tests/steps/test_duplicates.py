@@ -12,9 +12,10 @@ from PIL import Image
 from curate.errors import InputError
 from curate.reporting.contact_sheet import Tile, contact_sheet
 from curate.steps.dedupe import dedupe
+from curate.steps.drop import drop
 from curate.steps.duplicates import duplicates, explain
 from curate.steps.ingest import ingest
-from curate.steps.restore import drop, restore
+from curate.steps.restore import restore
 from curate.workspace import Workspace, create_workspace, open_workspace
 
 STORY = "a long enough story about a card that has not arrived yet and a bank that does not answer any letter at all"

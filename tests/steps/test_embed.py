@@ -189,7 +189,7 @@ def test_vectors_larger_than_the_budget_come_as_a_memory_map(ws):
 def test_dropped_samples_can_be_left_out(ws):
     put_texts(ws, "a", [text_of(i) for i in range(5)])
     embed(ws, "a")
-    ws.catalog.execute("INSERT INTO verdicts (sample_id, action, reason, run_id) VALUES (2, 'drop', 'user', 1)")
+    ws.catalog.execute("INSERT INTO verdicts (sample_id, owner, action, reason, run_id) VALUES (2, 'user', 'drop', 'user', 1)")
     assert vectors.load(ws.catalog, "minilm", dropped=False)[0].tolist() == [1, 3, 4, 5]
 
 

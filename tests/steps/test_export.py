@@ -92,7 +92,9 @@ def leftovers(folder: Path) -> list[str]:
 
 def test_a_dataset_is_its_curated_samples_in_order(workspace, tmp_path):
     put_texts(workspace)
-    workspace.catalog.execute("INSERT INTO verdicts (sample_id, action, reason, run_id) VALUES (3, 'drop', 'user', 1)")
+    workspace.catalog.execute(
+        "INSERT INTO verdicts (sample_id, owner, action, reason, run_id) VALUES (3, 'user', 'drop', 'user', 1)"
+    )
     report = export(workspace, "tales", format="jsonl", out=tmp_path / "out")
     rows = lines(tmp_path / "out")
     expected = workspace.catalog.rows("SELECT sample_id, text, label, content_hash FROM curated ORDER BY sample_id")
@@ -127,7 +129,7 @@ def test_a_part_is_its_frozen_members(workspace, tmp_path):
     members = {row[0] for row in workspace.catalog.rows("SELECT sample_id FROM parts WHERE part = 'train'")}
     dropped = min(members)
     workspace.catalog.execute(
-        "INSERT INTO verdicts (sample_id, action, reason, run_id) VALUES (?, 'drop', 'user', 1)", [dropped]
+        "INSERT INTO verdicts (sample_id, owner, action, reason, run_id) VALUES (?, 'user', 'drop', 'user', 1)", [dropped]
     )
     report = export(workspace, "tales/train", format="jsonl", out=tmp_path / "out")
     assert {row["id"] for row in lines(tmp_path / "out", "train")} == members

@@ -11,9 +11,10 @@ import pytest
 from curate.catalog import models, runs, splits, synthetic
 from curate.errors import CurateError
 from curate.steps.check import check
+from curate.steps.drop import drop
 from curate.steps.export import export
 from curate.steps.ingest import ingest
-from curate.steps.restore import drop, restore
+from curate.steps.restore import restore
 from curate.steps.split import split
 from curate.steps.train import train
 from curate.workspace import Workspace, create_workspace, open_workspace

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from curate.errors import InputError, SettingError, WorkError
+from curate.steps.drop import drop
 from curate.steps.ingest import ingest
-from curate.steps.restore import drop, restore, take_back
+from curate.steps.restore import restore
+from curate.steps.take_back import take_back
 from curate.workspace import Workspace, create_workspace, open_workspace
 
 

@@ -18,9 +18,11 @@ from curate.catalog import vectors
 from curate.errors import InputError, SettingError
 from curate.steps.check import check
 from curate.steps.dedupe import dedupe
+from curate.steps.drop import drop
 from curate.steps.ingest import ingest
-from curate.steps.restore import drop, restore, take_back
+from curate.steps.restore import restore
 from curate.steps.rethreshold import rethreshold
+from curate.steps.take_back import take_back
 from curate.workspace import Workspace, create_workspace, open_workspace
 
 METHODS = ["exact", "minhash"]

@@ -44,7 +44,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
             Image.fromarray(noise).resize((64, 64)).save(stream, "PNG")
             (folder / "pictures" / f"{number}.png").write_bytes(stream.getvalue())
         ingest(ws, [folder / "pictures"], dataset="pictures")
-        ws.catalog.execute("INSERT INTO verdicts (sample_id, action, reason, run_id) VALUES (1, 'drop', 'user', 1)")
+        ws.catalog.execute(
+            "INSERT INTO verdicts (sample_id, owner, action, reason, run_id) VALUES (1, 'user', 'drop', 'user', 1)"
+        )
     return root
 
 

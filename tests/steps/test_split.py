@@ -64,8 +64,8 @@ def found_alike(workspace: Workspace, sample: int, keeper: int, *, drop: bool = 
     )
     if drop:
         workspace.catalog.execute(
-            """INSERT INTO verdicts (sample_id, action, reason, duplicate_id, run_id)
-               SELECT ?, 'drop', 'minhash', max(duplicate_id), 1 FROM duplicates""",
+            """INSERT INTO verdicts (sample_id, owner, action, reason, duplicate_id, run_id)
+               SELECT ?, 'dedupe', 'drop', 'minhash', max(duplicate_id), 1 FROM duplicates""",
             [sample],
         )
 
@@ -308,9 +308,13 @@ def test_a_new_copy_of_an_old_sample_joins_its_part_and_a_dropped_member_leaves(
     assert report.members == 80 and report.added == 40
     rows = workspace.catalog.rows("SELECT s.text, m.part FROM parts m JOIN real_samples s USING (sample_id) WHERE version = 2")
     assert all(stood[text] == part for text, part in rows)
-    workspace.catalog.execute("INSERT INTO verdicts (sample_id, action, reason, run_id) VALUES (1, 'drop', 'user', 1)")
+    workspace.catalog.execute(
+        "INSERT INTO verdicts (sample_id, owner, action, reason, run_id) VALUES (1, 'user', 'drop', 'user', 1)"
+    )
     assert (split(workspace, "tales", ratios=THIRDS).left, split(workspace, "tales", ratios=THIRDS).members) == (1, 79)
-    workspace.catalog.execute("INSERT INTO verdicts (sample_id, action, reason, run_id) VALUES (1, 'restore', 'user', 1)")
+    workspace.catalog.execute(
+        "INSERT INTO verdicts (sample_id, owner, action, reason, run_id) VALUES (1, 'user', 'restore', 'user', 1)"
+    )
     back = split(workspace, "tales", ratios=THIRDS)
     assert back.added == 1 and back.moved == ()
 

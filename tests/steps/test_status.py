@@ -26,10 +26,12 @@ def test_counts_are_those_of_the_catalog(tmp_path):
         embed(ws, "a")
         ingest(ws, [tmp_path / "a.jsonl"], dataset="b", text=["text"])
         ws.catalog.execute(
-            """INSERT INTO verdicts (sample_id, action, reason, run_id)
-               SELECT sample_id, 'drop', 'user', 1 FROM real_samples WHERE sample_id <= 3"""
+            """INSERT INTO verdicts (sample_id, owner, action, reason, run_id)
+               SELECT sample_id, 'user', 'drop', 'user', 1 FROM real_samples WHERE sample_id <= 3"""
         )
-        ws.catalog.execute("INSERT INTO verdicts (sample_id, action, reason, run_id) VALUES (2, 'restore', 'user', 1)")
+        ws.catalog.execute(
+            "INSERT INTO verdicts (sample_id, owner, action, reason, run_id) VALUES (2, 'user', 'restore', 'user', 1)"
+        )
         report = status(ws)
     a, b = report.datasets
     assert (a.name, a.licence, a.samples, a.texts, a.images, a.labels, a.rejects) == ("a", "MIT", 8, 8, 0, 2, 1)

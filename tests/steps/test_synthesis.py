@@ -15,11 +15,11 @@ from sklearn.datasets import load_digits
 
 from curate.errors import InputError, SettingError, WorkspaceDamaged
 from curate.steps.check import check
+from curate.steps.drop import drop
 from curate.steps.generate import generate
 from curate.steps.ingest import ingest
 from curate.steps.models import models
 from curate.steps.reproduce import reproduce
-from curate.steps.restore import drop
 from curate.steps.split import split
 from curate.steps.train import train
 from curate.workspace import create_workspace, open_workspace
