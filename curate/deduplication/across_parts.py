@@ -160,7 +160,7 @@ def _only(rows: pa.Table, ids: NDArray[np.int64]) -> pa.Table:
 
 def _unjudged(rows: pa.Table) -> pa.Table:
     """The rows, as if nobody had decided about them."""
-    for column in ("action", "reason"):
+    for column in ("action", "owner"):
         place = rows.schema.get_field_index(column)
         rows = rows.set_column(place, column, pa.nulls(rows.num_rows, pa.string()))
     return rows
