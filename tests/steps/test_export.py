@@ -16,9 +16,9 @@ from PIL import Image
 
 from curate import plugins
 from curate.errors import InputError, SettingError, WorkspaceDamaged
+from curate.steps.drop import drop
 from curate.steps.export import ExportReport, export, parse_options
 from curate.steps.ingest import ingest
-from curate.steps.restore import drop
 from curate.steps.split import split
 from curate.workspace import Workspace, create_workspace, open_workspace
 
