@@ -133,3 +133,8 @@ class Deduper(Protocol):
             (m,) float32, in [0, 1] for Jaccard and in [-1, 1] for cosine.
         """
         ...
+
+    @classmethod
+    def example(cls) -> dict[str, Any]:
+        """The settings with which `curate.testing.check_deduper` tries it: none, unless it has no threshold of its own."""
+        ...

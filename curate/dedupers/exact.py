@@ -35,6 +35,11 @@ class ExactDeduper:
         self.threshold = 1.0
         self.settings: dict[str, Any] = {"threshold": 1.0}
 
+    @classmethod
+    def example(cls) -> dict[str, Any]:
+        """The settings that it is tried with."""
+        return {}
+
     def sketch(self, texts: pa.LargeStringArray, *, threads: int = 0) -> NDArray[Any]:
         """Refuse: the content hash is the sketch."""
         raise SettingError("exact dedupe compares content hashes, it sketches no texts", hint="pass the (n, 16) hashes to mark")

@@ -99,6 +99,11 @@ class MinHashDeduper:
         """The expected recall of pairs at the threshold; more similar pairs are missed less."""
         return expected_recall(self.threshold, bands=self.settings["bands"], rows=self.settings["rows"])
 
+    @classmethod
+    def example(cls) -> dict[str, Any]:
+        """The settings that it is tried with."""
+        return {}
+
     def sketch(self, texts: pa.LargeStringArray, *, threads: int = 0) -> NDArray[np.uint32]:
         """Sketch texts: (n, bands + 2) uint32, a hash per band and a 64-bit fingerprint of the shingles in two halves."""
         from curate.dedupers.shingling.shingles import as_texts

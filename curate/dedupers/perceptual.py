@@ -60,6 +60,11 @@ class Perceptual:
         turns = range(4) if "rotate" in asked else range(1)
         self._poses = [(mirror, turn) for mirror in (False, True)[: 1 + ("flip" in asked)] for turn in turns]
 
+    @classmethod
+    def example(cls) -> dict[str, Any]:
+        """The settings that it is tried with."""
+        return {}
+
     def sketch(self, texts: pa.LargeStringArray) -> NDArray[Any]:
         """Refuse: the embedder's vectors are the sketches."""
         raise SettingError("the perceptual deduper compares vectors, not texts", hint="embed the images first: curate embed")

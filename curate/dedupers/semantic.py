@@ -68,6 +68,11 @@ class Semantic:
         self.exact_up_to = exact_up_to
         self.settings: dict[str, Any] = {"threshold": self.threshold, "exact_up_to": exact_up_to}
 
+    @classmethod
+    def example(cls) -> dict[str, Any]:
+        """The settings that it is tried with."""
+        return {"threshold": 0.9}
+
     def sketch(self, texts: pa.LargeStringArray) -> NDArray[Any]:
         """Refuse: the vectors of the catalog are the sketches.
 

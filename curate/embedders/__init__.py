@@ -82,3 +82,11 @@ class Embedder(Protocol):
     def close(self) -> None:
         """Give back worker processes and memory; the embedder is not used afterwards."""
         ...
+
+    @classmethod
+    def example(cls, folder: Path) -> EmbedderOptions:
+        """How a small one is loaded on a CPU without a network; a model or a file that it needs is made in `folder`.
+
+        `curate.testing.check_embedder` loads it; nothing else needs it.
+        """
+        ...

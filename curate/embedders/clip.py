@@ -6,6 +6,7 @@ import io
 import json
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -17,6 +18,7 @@ from safetensors import SafetensorError
 from curate.embedders import EmbedderOptions, Modality
 from curate.embedders.transformer.model_folder import find_model, model_fingerprint, model_slug
 from curate.embedders.transformer.text import choose_device, core_count, run_batches
+from curate.embedders.transformer.tiny import save_tiny_clip
 from curate.errors import InputError
 
 EXAMPLE = "openai/clip-vit-base-patch32"
@@ -63,6 +65,11 @@ class Clip:
         self.fingerprint = model_fingerprint(folder, "clip normalised float32 pil")
         self.slug = model_slug("clip", name.removeprefix("clip-"), self.fingerprint)
         self.description = f"{name}, {self.dimension} dimensions, float32, text and image in one space"
+
+    @classmethod
+    def example(cls, folder: Path) -> EmbedderOptions:
+        """How a small one is loaded."""
+        return EmbedderOptions(model=str(save_tiny_clip(folder, seed=2)), threads=2, device="cpu")
 
     def embed_texts(self, texts: Sequence[str], advance: Callable[[int], None] | None = None) -> NDArray[np.float32]:
         """Embed texts; see `curate.embedders.Embedder`."""

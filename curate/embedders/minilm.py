@@ -98,6 +98,11 @@ class MiniLM:
 
         return PackedBert(weights, config, device)
 
+    @classmethod
+    def example(cls, folder: Path) -> EmbedderOptions:
+        """How a small one is loaded."""
+        return EmbedderOptions(threads=2, device="cpu")
+
     def embed_texts(self, texts: Sequence[str], advance: Callable[[int], None] | None = None) -> NDArray[np.float32]:
         """Embed texts; see `curate.embedders.Embedder`."""
         out = np.empty((len(texts), self.dimension), np.float32)

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
@@ -43,6 +44,11 @@ class Perceptual:
             raise SettingError(f"the perceptual embedder takes no model, got {options.model!r}", hint="--embedder perceptual")
         self._threads = options.threads or os.cpu_count() or 1
         self.fingerprint = hashlib.sha256(repr(("perceptual", VERSION, SIZE, WAVES, FLOOR, CHROMA)).encode()).hexdigest()
+
+    @classmethod
+    def example(cls, folder: Path) -> EmbedderOptions:
+        """How a small one is loaded."""
+        return EmbedderOptions(threads=2)
 
     def embed_texts(self, texts: Sequence[str], advance: Callable[[int], None] | None = None) -> NDArray[np.float32]:
         """Refuse: there is no text side."""

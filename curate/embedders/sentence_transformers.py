@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,6 +23,7 @@ from curate.embedders.transformer.text import (
     run_batches,
     token_batches,
 )
+from curate.embedders.transformer.tiny import save_tiny_sentence_transformer
 from curate.errors import InputError, SettingError
 
 EXAMPLE = "intfloat/multilingual-e5-small"
@@ -64,6 +66,12 @@ class SentenceTransformerModel:
             ) from error
         self._counter = _token_counter(self._model)
         self.description = f"{name}, {self.dimension} dimensions, float32"
+
+    @classmethod
+    def example(cls, folder: Path) -> EmbedderOptions:
+        """How a small one is loaded."""
+        model = save_tiny_sentence_transformer(folder, seed=1)
+        return EmbedderOptions(model=str(model), threads=2, device="cpu")
 
     def embed_texts(self, texts: Sequence[str], advance: Callable[[int], None] | None = None) -> NDArray[np.float32]:
         """Embed texts; see `curate.embedders.Embedder`."""

@@ -65,6 +65,13 @@ class Static:
         self.fingerprint = _digest(table, tokenizer_print)
         self.description = f"static token vectors distilled from all-MiniLM-L6-v2, {DIMENSION} dimensions"
 
+    @classmethod
+    def example(cls, folder: Path) -> EmbedderOptions:
+        """How a small one is loaded."""
+        rows = Tokenizer.from_file(str(model_folder() / "tokenizer.json")).get_vocab_size()
+        _save(np.random.default_rng(3).normal(size=(rows, DIMENSION)).astype(np.float16), folder / FILE)
+        return EmbedderOptions(folder=folder, threads=2)
+
     def embed_texts(self, texts: Sequence[str], advance: Callable[[int], None] | None = None) -> NDArray[np.float32]:
         """Embed texts, cut at 512 tokens; see `curate.embedders.Embedder`."""
         out = np.zeros((len(texts), self.dimension), np.float32)

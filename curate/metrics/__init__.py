@@ -8,6 +8,8 @@ The laws. A measure's `reference` is the same measure with real samples in the p
 wherever size moves it. The same trial gives the same findings: everything random comes from the trial's seed. What a metric
 leaves out (rows above its cap, labels with too few rows) is counted in the sizes or said in a note. None of these figures
 proves that nothing private was learned: nearness measures find copies, they cannot show that there are none.
+
+`curate.testing.check_metric` makes the trials itself, so a metric brings no example.
 """
 
 from __future__ import annotations

@@ -51,3 +51,11 @@ class Reader(Protocol):
             stream: the uncompressed bytes, read forwards; not always seekable.
         """
         ...
+
+    @classmethod
+    def example(cls) -> bytes:
+        """A small valid file, of some hundred bytes and of several records where the format holds several.
+
+        `curate.testing.check_reader` reads it, damages it and cuts it; nothing else needs it.
+        """
+        ...

@@ -25,6 +25,11 @@ class CsvReader:
         if csv.field_size_limit() < self._max_bytes:
             csv.field_size_limit(self._max_bytes)
 
+    @classmethod
+    def example(cls) -> bytes:
+        """A small valid file."""
+        return b'text,label\r\n"one, two",a\r\n"three\nfour",b\r\n'
+
     def read(self, stream: BinaryIO) -> Iterator[Record | Reject]:
         """Yield a record a row, located as "row 3", from 1 behind the header; blank lines are no rows.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from typing import BinaryIO, ClassVar, Literal
 
@@ -19,6 +20,15 @@ class ImageReader:
 
     def __init__(self, options: ReadOptions) -> None:
         self._max_bytes = options.max_record_bytes
+
+    @classmethod
+    def example(cls) -> bytes:
+        """A small valid file."""
+        from PIL import Image
+
+        file = io.BytesIO()
+        Image.linear_gradient("L").resize((6, 6)).save(file, "PNG")
+        return file.getvalue()
 
     def read(self, stream: BinaryIO) -> Iterator[Record | Reject]:
         """Yield the one image, located as ""."""

@@ -33,6 +33,11 @@ class JsonReader:
         self._max_bytes = options.max_record_bytes
         self._lines = JsonlReader(options)
 
+    @classmethod
+    def example(cls) -> bytes:
+        """A small valid file."""
+        return '[{"text": "a \\"quoted\\" line", "n": 1}, {"text": "käse\\nund brot"}, {"text": "", "n": null}]'.encode()
+
     def read(self, stream: BinaryIO) -> Iterator[Record | Reject]:
         """Yield the items of an array ("item 3"), or the lines of JSON Lines ("line 3"), or the one object ("")."""
         whole = min(_WHOLE, self._max_bytes)

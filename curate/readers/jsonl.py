@@ -23,6 +23,12 @@ class JsonlReader:
     def __init__(self, options: ReadOptions) -> None:
         self._max_bytes = options.max_record_bytes
 
+    @classmethod
+    def example(cls) -> bytes:
+        """A small valid file."""
+        rows = ['{"text": "a \\"quoted\\" line", "n": 1}', '{"text": "käse\\nund brot", "n": 2}', '{"text": "", "n": null}']
+        return "\n".join(rows).encode()
+
     def read(self, stream: BinaryIO) -> Iterator[Record | Reject]:
         """Yield a record a line, located as "line 17"; blank lines are no records."""
         loads = orjson.loads

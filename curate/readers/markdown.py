@@ -12,5 +12,10 @@ class MarkdownReader(TextReader):
 
     suffixes: ClassVar[tuple[str, ...]] = (".md", ".markdown", ".mdx", ".rst")
 
+    @classmethod
+    def example(cls) -> bytes:
+        """A small valid file."""
+        return "# Title\n\nSome *text*, käse.\n\n- list\n".encode()
+
 
 PLUGIN = MarkdownReader

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -31,6 +32,16 @@ class ParquetReader:
 
     def __init__(self, options: ReadOptions) -> None:
         self._max_bytes = options.max_record_bytes
+
+    @classmethod
+    def example(cls) -> bytes:
+        """A small valid file."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        file = io.BytesIO()
+        pq.write_table(pa.table({"text": ["one", "two", "three"], "n": [1, None, 3], "media": [b"a", b"\0", None]}), file)
+        return file.getvalue()
 
     def read(self, stream: BinaryIO) -> Iterator[Record | Reject]:
         """Yield a record a row, located as "row 3", from 1."""
@@ -67,9 +78,13 @@ class ParquetReader:
                 yield from self._batch(batch.slice(offset, 1), names, before + offset)
             return
         for offset in range(batch.num_rows):
-            yield Record(
-                f"row {before + offset + 1}", {name: values[offset] for name, values in zip(names, columns, strict=True)}
-            )
+            yield self._row(f"row {before + offset + 1}", {n: values[offset] for n, values in zip(names, columns, strict=True)})
+
+    def _row(self, locator: str, fields: dict[str, Any]) -> Record | Reject:
+        size = sum(len(value) for value in fields.values() if isinstance(value, str | bytes))
+        if size > self._max_bytes:
+            return Reject(locator, "too-large", f"more than {self._max_bytes} bytes")
+        return Record(locator, fields)
 
 
 def _why(batch: pa.RecordBatch, names: list[str]) -> str:

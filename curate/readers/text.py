@@ -26,6 +26,11 @@ class TextReader:
         self._max_bytes = options.max_record_bytes
         self._split_on = options.split_on
 
+    @classmethod
+    def example(cls) -> bytes:
+        """A small valid file."""
+        return "First paragraph,\nstill first.\n\nSecond ünd last.\n".encode()
+
     def read(self, stream: BinaryIO) -> Iterator[Record | Reject]:
         """Yield the documents; a part of a file is located by its first line, "line 17". White space alone is `empty-text`."""
         if self._split_on == "file":

@@ -13,5 +13,10 @@ class TsvReader(CsvReader):
     suffixes: ClassVar[tuple[str, ...]] = (".tsv", ".tab")
     delimiter: ClassVar[str | None] = "\t"
 
+    @classmethod
+    def example(cls) -> bytes:
+        """A small valid file."""
+        return b"text\tlabel\none\ta\ntwo\tb\n"
+
 
 PLUGIN = TsvReader

@@ -2,6 +2,8 @@
 
 A writer plug-in (`curate/writers/<name>.py`, `PLUGIN = TheClass`) keeps the `Writer` contract: rows come as a stream, and it
 fills an empty folder that the caller has made under a temporary name and renames when all is written.
+
+`curate.testing.check_writer` makes the rows itself, so a writer brings no example.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from PIL import Image
 from curate.embedders import EmbedderOptions
 from curate.embedders.clip import Clip
 from curate.errors import InputError
-from embedders.tiny_models import png
+from curate.testing.contents import noise_picture
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def test_it_has_the_vectors_of_the_stock_model_one_by_one(clip, tiny_clip):
     tokenizer = AutoTokenizer.from_pretrained(tiny_clip)
     processor = CLIPImageProcessorPil.from_pretrained(tiny_clip)
     texts = ["my card", "the card has not arrived", "a " * 50]
-    images = [png(1), png(2, (64, 20)), png(3, (7, 9), "L")]
+    images = [noise_picture(1), noise_picture(2, (64, 20)), noise_picture(3, (7, 9), "L")]
     for text, vector in zip(texts, clip.embed_texts(texts), strict=True):
         inputs = tokenizer([text], truncation=True, max_length=20, return_tensors="pt")
         with torch.inference_mode():

@@ -15,9 +15,9 @@ from curate.embedders import EmbedderOptions, static
 from curate.embedders.minilm import MiniLM, model_folder
 from curate.embedders.sentence_transformers import SentenceTransformerModel
 from curate.embedders.transformer.text import token_batches
+from curate.embedders.transformer.tiny import save_tiny_sentence_transformer
 from curate.errors import InputError, SettingError
-from embedders.test_contract import TEXTS
-from embedders.tiny_models import make_sentence_transformer
+from curate.testing.embedders import TEXTS
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_batches_cover_every_text_once_longest_first_within_the_budget(lengths, 
 def test_a_model_by_path_has_the_stock_vectors_with_its_default_prompt(tmp_path):
     from sentence_transformers import SentenceTransformer
 
-    folder = make_sentence_transformer(tmp_path, seed=4, prompts={"doc": "passage: ", "query": "query: "})
+    folder = save_tiny_sentence_transformer(tmp_path, seed=4, prompts={"doc": "passage: ", "query": "query: "})
     model = SentenceTransformer(str(folder), device="cpu")
     ours = SentenceTransformerModel(EmbedderOptions(model=str(folder), threads=2, device="cpu"))
     vectors = ours.embed_texts(TEXTS)
@@ -92,7 +92,7 @@ def test_a_model_by_path_has_the_stock_vectors_with_its_default_prompt(tmp_path)
 def test_two_models_never_share_a_table_and_a_moved_one_keeps_its_own(tmp_path, tiny_sentence_transformer):
     moved = tmp_path / tiny_sentence_transformer.name
     shutil.copytree(tiny_sentence_transformer, moved)
-    other = make_sentence_transformer(tmp_path / "other", seed=9)
+    other = save_tiny_sentence_transformer(tmp_path / "other", seed=9)
     first, second, third = (
         SentenceTransformerModel(EmbedderOptions(model=str(folder), device="cpu"))
         for folder in (tiny_sentence_transformer, moved, other)

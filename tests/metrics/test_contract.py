@@ -1,58 +1,24 @@
-"""What every metric keeps: the same trial gives the same findings, with sizes, sources and real-data references."""
+"""Every registered metric keeps the laws of its family, and tells real data in the place of synthetic ones as real."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
 
 import numpy as np
 import pytest
 
 from curate import plugins
 from curate.errors import SettingError
-from curate.metrics import Samples, Trial
-from tests.metrics.trials import SPACES, clouds, trial
+from curate.metrics import Samples
+from curate.testing import check_metric
+from curate.testing.metrics import trial
 
 NAMES = plugins.names("metrics")
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_metric_answers_alike_each_time_and_says_what_and_whence(name):
-    metric = plugins.load("metrics", name)()
-    assert metric.modalities and metric.modalities <= {"text", "image"}
-    first = metric.measure(trial(np.random.default_rng(0)))
-    second = plugins.load("metrics", name)().measure(trial(np.random.default_rng(0)))
-    assert first == second and first.measures
-    names = [(m.name, m.label) for m in first.measures]
-    assert len(set(names)) == len(names)
-    for measure in first.measures:
-        assert math.isfinite(measure.value) and math.isfinite(measure.reference)
-        assert measure.spread is None or measure.spread >= 0
-        assert measure.definition.endswith(".") and measure.source and measure.reading
-        assert "test" in measure.sizes and all(isinstance(n, int) and n > 0 for n in measure.sizes.values())
-        text = f"{measure.name} {measure.definition} {measure.reading}".lower()
-        assert "private" not in text and "fid" not in text.split()
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_metric_leaves_the_global_random_state_alone(name):
-    import torch
-
-    np.random.seed(3)  # noqa: NPY002 (the legacy state is what must not move)
-    torch.manual_seed(3)
-    before = np.random.get_state()[1].copy(), torch.get_rng_state()  # noqa: NPY002
-    plugins.load("metrics", name)().measure(trial(np.random.default_rng(0), train=20, test=10, synthetic=12))
-    assert (np.random.get_state()[1] == before[0]).all() and torch.equal(torch.get_rng_state(), before[1])  # noqa: NPY002
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_too_few_rows_give_a_note_and_no_error(name):
-    random = np.random.default_rng(0)
-    lone = Samples(
-        ["tea"], {s.name: np.ones((1, 6), np.float32) for s in SPACES}, texts=[""], pixels=np.zeros((1, 4, 4, 1), np.uint8)
-    )
-    found = plugins.load("metrics", name)().measure(Trial(clouds(random, 1), lone, lone, SPACES))
-    assert not found.measures and found.notes
+def test_it_keeps_the_laws_of_its_family(name):
+    check_metric(plugins.load("metrics", name))
 
 
 @pytest.mark.parametrize("name", NAMES)

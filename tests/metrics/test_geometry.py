@@ -15,7 +15,7 @@ from curate.metrics.nearest_real import NearestReal, nearer, ratios
 from curate.metrics.neighborhoods import Neighborhoods, neighborhood
 from curate.metrics.probes.distances import distances, nearest
 from curate.metrics.vendi import vendi
-from tests.metrics.trials import trial
+from curate.testing.metrics import trial
 
 seeds = st.integers(0, 2**32 - 1)
 

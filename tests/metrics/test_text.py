@@ -18,7 +18,7 @@ from curate.metrics.texts.byte_model import ORDER, ByteModel
 from curate.metrics.texts.spans import longest_spans
 from curate.metrics.texts.words import ngrams, words
 from curate.metrics.verbatim import Verbatim
-from tests.metrics.trials import trial
+from curate.testing.metrics import trial
 
 tokenised = st.lists(st.lists(st.sampled_from("abcd"), min_size=1, max_size=9), min_size=2, max_size=7)
 texts = st.lists(st.text("ab é\n", max_size=14), min_size=1, max_size=6)

@@ -13,7 +13,7 @@ from curate.errors import SettingError
 from curate.metrics import Samples, Trial
 from curate.metrics.probes.small_network import SmallNetwork
 from curate.metrics.utility import Utility, subset
-from tests.metrics.trials import SPACES, clouds, trial
+from curate.testing.metrics import SPACES, clouds, trial
 
 
 def by_name(found) -> dict:

@@ -1,9 +1,8 @@
-"""Rows to export, and a reader for each format that finds them again."""
+"""A reader for each export format that finds the rows again, and shares nothing with the writer."""
 
 from __future__ import annotations
 
 import csv
-import io
 import json
 import tarfile
 from collections.abc import Iterable
@@ -11,77 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-from PIL import Image
 
-from curate.writers import ExportInfo, ExportRow
-from curate.writers.layout.columns import ColumnTypes
-
-NASTY_LABELS = [
-    "a/b",
-    "a_b",
-    "..",
-    ".",
-    "CON",
-    "con",
-    "nul.txt",
-    "",
-    " ",
-    "é",
-    "e\u0301",
-    "Cat",
-    "cat",
-    "_unlabelled",
-    "x" * 300,
-    "=1+1",
-]
-NASTY_TEXTS = ["", "=HYPERLINK(1)", "+1", "-1", "@x", "\tx", "a,b", 'say "hi"', "line\nbreak\r\n", "'", " x ", "\u2028", "😀"]
-
-
-def picture(color: int, format_: str = "PNG", *, mode: str = "RGB", size: tuple[int, int] = (9, 7)) -> bytes:
-    """An encoded image with a gradient, so that a changed pixel shows."""
-    image = Image.new("L", size)
-    image.putdata([(color * 31 + 7 * i) % 256 for i in range(size[0] * size[1])])
-    file = io.BytesIO()
-    image.convert(mode).save(file, format_)
-    return file.getvalue()
-
-
-def export_row(
-    sample_id: int,
-    *,
-    text: str | None = None,
-    media: bytes | None = None,
-    label: str | None = None,
-    part: str | None = None,
-    **more: Any,
-) -> ExportRow:
-    """A row with the rest filled in; `model` and `seed` make it synthetic."""
-    return ExportRow(
-        sample_id=sample_id,
-        origin="synthetic" if "model" in more else "real",
-        dataset="birds",
-        part=part,
-        label=label,
-        text=text,
-        media=media,
-        suffix=more.pop("suffix", ".png" if media is not None else ""),
-        content_hash=f"hash{sample_id}",
-        locator=f"birds.jsonl line {sample_id}",
-        external_id=more.pop("external_id", None),
-        metadata=more.pop("metadata", {}),
-        **more,
-    )
-
-
-def info_of(rows: Iterable[ExportRow], modality: str, **options: Any) -> ExportInfo:
-    """What the export step says of the rows."""
-    rows = list(rows)
-    types = ColumnTypes()
-    for row in rows:
-        types.add(row.metadata)
-    parts = tuple(dict.fromkeys(row.part for row in rows)) or (None,)
-    labels = tuple(sorted({row.label for row in rows if row.label is not None}))
-    return ExportInfo("birds", modality, parts, labels, types.columns, types.types, options)
+from curate.writers import ExportInfo
 
 
 def read_back(format_: str, folder: Path, info: ExportInfo) -> dict[int, dict[str, Any]]:

@@ -12,10 +12,10 @@ import pytest
 
 from curate.errors import InputError, SettingError, WorkError
 from curate.plugins import load
+from curate.testing.export_rows import export_row, info_of, picture
 from curate.writers.marking.c2pa import Signer, make_signer
 from curate.writers.marking.iptc import SOURCE_TYPE, read_mark
 
-from .exports import export_row, info_of, picture
 from .test_marks import pixels
 
 c2pa = pytest.importorskip("c2pa", reason="the extra c2pa is not installed")

@@ -11,12 +11,11 @@ import pytest
 import yaml
 
 from curate import plugins
+from curate.testing.export_rows import NASTY_LABELS, export_row, info_of, picture
 from curate.writers import ExportInfo, Written
 from curate.writers.cards.croissant import croissant
 from curate.writers.cards.dataset_card import CardFacts, ModelFacts, dataset_card
 from curate.writers.layout.files import file_facts
-
-from .exports import NASTY_LABELS, export_row, info_of, picture
 
 # The properties that Croissant 1.1 requires of every data set.
 REQUIRED = {

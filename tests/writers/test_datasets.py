@@ -12,10 +12,9 @@ from typing import Any
 import pytest
 
 from curate import plugins
+from curate.testing.export_rows import export_row, info_of, picture
 from curate.writers import ExportRow
 from curate.writers.cards.dataset_card import CardFacts, dataset_card
-
-from .exports import export_row, info_of, picture
 
 pytest.importorskip("datasets")
 

@@ -8,9 +8,8 @@ import unicodedata
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from curate.testing.export_rows import NASTY_LABELS
 from curate.writers.layout.names import UNLABELLED, safe_names, safe_suffix
-
-from .exports import NASTY_LABELS
 
 RESERVED = {"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in range(1, 10))}
 labels = st.text(max_size=8) | st.sampled_from(NASTY_LABELS) | st.text("aA/_\\.é ", max_size=4)

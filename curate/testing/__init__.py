@@ -1,0 +1,20 @@
+"""Checks for your own plug-ins: each holds a class to the laws of its family and raises at the first that is broken.
+
+    from curate.testing import check_reader
+
+    def test_my_reader():
+        check_reader(MyReader)
+
+A check needs what the plug-in brings as its `example` (the family's first page says what that is), the packages that the family
+itself stands on, and no test framework. It draws the same content every time, and an `AssertionError` names the law.
+"""
+
+from __future__ import annotations
+
+from curate.testing.dedupers import check_deduper
+from curate.testing.embedders import check_embedder
+from curate.testing.metrics import check_metric
+from curate.testing.readers import check_reader
+from curate.testing.writers import check_writer
+
+__all__ = ["check_deduper", "check_embedder", "check_metric", "check_reader", "check_writer"]
