@@ -12,7 +12,7 @@ from curate.embedders import EmbedderOptions
 from curate.embedders.minilm import MiniLM
 from curate.embedders.minilm_int8 import SAMPLE, MiniLMInt8
 from curate.errors import SettingError
-from embedders.test_contract import TEXTS
+from curate.testing.embedders import TEXTS
 
 PLAIN = [text for text in TEXTS if text.strip()] + [
     "How do I change my PIN?",
