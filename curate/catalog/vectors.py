@@ -284,6 +284,24 @@ def in_state(
     return found["sample_id"].to_numpy().astype(np.int64)
 
 
+def by_content(catalog: Catalog, slug: str, fingerprint: str, hashes: Sequence[str]) -> dict[int, NDArray[np.float32]]:
+    """The vectors that the catalog has of some contents, by their place in `hashes`; none where another model made them."""
+    if not any(row.slug == slug and row.fingerprint == fingerprint for row in embedders(catalog)):
+        return {}
+    import pyarrow as pa
+
+    wanted = pa.table({"place": pa.array(range(len(hashes)), pa.int64()), "content_hash": pa.array(hashes, pa.string())})
+    with catalog.given(wanted_contents=wanted):
+        found = catalog.table(
+            f"""SELECT w.place, min(s.sample_id) AS sample_id FROM wanted_contents w JOIN real_samples s USING (content_hash)
+                SEMI JOIN {_table(slug)} v ON v.sample_id = s.sample_id GROUP BY w.place"""
+        )
+    place = dict(zip(found["sample_id"].to_pylist(), found["place"].to_pylist(), strict=True))
+    ids, matrix = load(catalog, slug, sample_ids=np.array(sorted(place), np.int64))
+    vector = {int(i): row for i, row in zip(ids, matrix, strict=True)}
+    return {n: vector[i] for i, n in place.items()}
+
+
 def having(catalog: Catalog, sample_id: int) -> list[str]:
     """The slugs of the embedders that have a vector of a sample."""
     return [

@@ -2,45 +2,26 @@
 
 from __future__ import annotations
 
-import csv
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-from numpy.typing import NDArray
-
 from curate import plugins
 from curate.catalog import vectors
 from curate.catalog.vectors import EmbedderRow
+from curate.deduplication.labelled_pairs import Pairs, read_pairs
+from curate.deduplication.pair_similarity import compare_texts, compare_vectors
 from curate.deduplication.precision_curve import Point, Recommendation, measure_curve, recommend
-from curate.embedders import Embedder
 from curate.embedding.specs import canonical_spec, loaded
-from curate.errors import BadRecord, InputError, NeedsConfirmation, SettingError
-from curate.readers import ReadOptions
-from curate.readers.parsing.image_facts import inspect_image
+from curate.errors import InputError, NeedsConfirmation, SettingError
 from curate.workspace import Workspace
 
-COLUMNS = ("left", "right", "same")
-SAME = frozenset({"1", "true", "yes", "same", "duplicate"})
-DIFFERENT = frozenset({"0", "false", "no", "different"})
 PRECISION = 0.99
 _MIX = "precision holds for pairs mixed as in this file; the share of false alarms does not depend on the mix"
 _FLOOR = (
     "less than the measured default is recommended only with --lower: use it if the different pairs are your nearest misses"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Pairs:
-    """Labelled pairs: m texts or image files on either side, and (m,) whether each pair is the same."""
-
-    left: tuple[str, ...]
-    right: tuple[str, ...]
-    same: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +109,16 @@ def calibrate(
             hint=f"leave --save out, and give the threshold: curate dedupe DATASET --threshold {name}=N",
         )
     read = read_pairs(Path(pairs))
+    notes: list[str] = []
     shipped: float | None = None if spec else deduper.threshold
     if spec is None:
-        similarity = _compare_texts(deduper, read)
+        similarity = compare_texts(deduper, read)
         row = None
     else:
         with loaded(workspace, spec) as model:
-            similarity = _compare_vectors(workspace, deduper, model, read, Path(pairs).absolute().parent)
+            folder = Path(pairs).absolute().parent
+            similarity, known = compare_vectors(workspace.catalog, deduper, model, read, folder, workspace.progress)
+            notes += [f"{known:,} of the vectors were in the catalog already"] if known else []
             row = EmbedderRow(model.slug, spec, model.fingerprint, model.dimension, model.description, model.default_threshold)
         shipped = row.threshold if name == "semantic" else deduper.threshold
     before = _threshold_now(workspace, row) if row is not None and name == "semantic" else shipped
@@ -159,7 +143,7 @@ def calibrate(
         saved=found.threshold if save else None,
         seconds=round(time.monotonic() - started, 3),
         curve=curve,
-        notes=(_MIX,) if found.threshold is None or lower or found.threshold > (shipped or 0) else (_MIX, _FLOOR),
+        notes=(*notes, _MIX, *(() if found.threshold is None or lower or found.threshold > (shipped or 0) else (_FLOOR,))),
     )
 
 
@@ -182,48 +166,6 @@ def reset_threshold(workspace: Workspace, *, embedder: str | None = None) -> Res
     return ResetReport(run.run_id, spec, row.threshold, shipped)
 
 
-def read_pairs(path: Path) -> Pairs:
-    """Read labelled pairs.
-
-    Raises:
-        InputError: the file cannot be read, a column is missing, or a label is another word; names the line.
-    """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(_rows(csv.reader(file, strict=True), path))
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}", hint="curate calibrate PAIRS.csv") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path} is no CSV file in UTF-8: {error}") from error
-    if not rows:
-        raise InputError(f"{path} holds no pair", hint="one line a pair: left,right,same")
-    left, right, same = zip(*rows, strict=True)
-    return Pairs(left, right, np.array(same, np.bool_))
-
-
-def _rows(lines: Any, path: Path) -> Iterator[tuple[str, str, bool]]:
-    names = [name.strip().lower() for name in next(lines, [])]
-    missing = [name for name in COLUMNS if name not in names]
-    if missing:
-        raise InputError(
-            f"{path} has no column {missing[0]!r}; it has: {', '.join(names) or 'none'}",
-            hint="the first line names the columns: left,right,same",
-        )
-    places = [names.index(name) for name in COLUMNS]
-    for row in lines:
-        if not row:
-            continue
-        where = f"{path}, line {lines.line_num}"
-        if len(row) != len(names):
-            raise InputError(
-                f"{where}: {len(row)} fields under {len(names)} columns", hint="quote a field that holds commas or line feeds"
-            )
-        left, right, word = (row[place] for place in places)
-        if word.strip().lower() not in SAME | DIFFERENT:
-            raise InputError(f"{where}: same is {word!r}", hint="1 or 0, yes or no, duplicate or different")
-        yield left, right, word.strip().lower() in SAME
-
-
 def _choose(workspace: Workspace, method: str | None, embedder: str | None) -> tuple[str, str | None, Any]:
     """The deduper's name, the embedder that it needs, and the deduper."""
     spec = canonical_spec(embedder) if embedder else None
@@ -239,39 +181,6 @@ def _choose(workspace: Workspace, method: str | None, embedder: str | None) -> t
     if kind.consumes == "vectors":
         spec = fixed or spec or canonical_spec(workspace.settings.embedders.text)
     return name, spec, kind(threshold=1.0) if name == "semantic" else kind()
-
-
-def _compare_texts(deduper: Any, pairs: Pairs) -> NDArray[np.float32]:
-    sides = (pa.array(side, pa.large_string()) for side in (pairs.left, pairs.right))
-    return np.asarray(deduper.similarity(*sides), np.float32)
-
-
-def _compare_vectors(workspace: Workspace, deduper: Any, model: Embedder, pairs: Pairs, folder: Path) -> NDArray[np.float32]:
-    """Embed each distinct text or file once, and measure the pairs."""
-    distinct = {content: n for n, content in enumerate(dict.fromkeys((*pairs.left, *pairs.right)))}
-    names = list(distinct)
-    pictures = "image" in model.modalities and ("text" not in model.modalities or (folder / names[0]).is_file())
-    workspace.progress.start("embedding", total=len(names), unit="images" if pictures else "texts")
-    if pictures:
-        made = model.embed_images([_read_image(folder / name) for name in names], workspace.progress.advance)
-    else:
-        made = model.embed_texts(names, workspace.progress.advance)
-    workspace.progress.finish()
-    rows = ([distinct[content] for content in side] for side in (pairs.left, pairs.right))
-    return np.asarray(deduper.similarity(*(made[side] for side in rows)), np.float32)
-
-
-def _read_image(path: Path) -> bytes:
-    try:
-        data = path.read_bytes()
-        inspect_image(data, ReadOptions().max_pixels)
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be read: {error.strerror}", hint="paths in PAIRS.csv start from the folder that it lies in"
-        ) from error
-    except BadRecord as bad:
-        raise InputError(f"{path} cannot be read as an image: {bad.detail or bad.reason}") from bad
-    return data
 
 
 def _threshold_now(workspace: Workspace, row: EmbedderRow) -> float | None:

@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from curate.catalog import vectors
+from curate.deduplication.labelled_pairs import read_pairs
 from curate.deduplication.precision_curve import ERROR, GRID, lower_bound, measure_curve, pairs_needed, recommend
 from curate.errors import InputError, NeedsConfirmation, SettingError
-from curate.steps.calibrate import calibrate, read_pairs, reset_threshold
+from curate.steps.calibrate import calibrate, reset_threshold
 from curate.steps.dedupe import dedupe
+from curate.steps.embed import embed
 from curate.steps.ingest import ingest
 from curate.workspace import create_workspace, open_workspace
 
@@ -239,3 +241,17 @@ def test_the_text_embedder_of_the_workspace_is_measured_where_nothing_is_named(w
     report = calibrate(workspace, write_pairs(tmp_path / "p.csv", rows))
     assert (report.method, report.embedder, report.shipped, report.recommended) == ("semantic", "minilm", 0.95, 0.95)
     assert not report.proven and "too small" in report.why
+
+
+def test_vectors_that_the_catalog_has_are_not_made_again(workspace, tmp_path):
+    folder = tmp_path / "photos"
+    file = write_pairs(folder / "p.csv", photographs(folder))
+    anew = calibrate(workspace, file, method="perceptual")
+    ingest(workspace, [folder], dataset="photos", include=["*.png"])
+    embed(workspace, "photos", embedder="perceptual")
+    known = calibrate(workspace, file, method="perceptual")
+    assert not any("in the catalog already" in note for note in anew.notes)
+    assert "16 of the vectors were in the catalog already" in known.notes
+    assert known.curve == anew.curve
+    workspace.catalog.execute("UPDATE embedders SET fingerprint = 'another model'")
+    assert not any("in the catalog" in note for note in calibrate(workspace, file, method="perceptual").notes)
