@@ -50,15 +50,15 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Train a generator; after a kill the same command goes on, and the workspace stays free for others meanwhile."""
-    from curate.generators import leads
+    from curate.generators import is_main_process
     from curate.steps.train import train as step
 
-    with opened(workspace, detached=not leads(), wait=wait) as ws:
+    with opened(workspace, detached=not is_main_process(), wait=wait) as ws:
         report = step(
             ws, family, spec, preset=preset, base=base, lora=lora, settings=dict(_pair(item) for item in set_ or ()), name=name,
             include_synthetic=include_synthetic, max_share=max_share, max_depth=max_depth, device=device,
         )  # fmt: skip
-    if leads():
+    if is_main_process():
         show(report, as_json, _describe_train)
 
 

@@ -19,9 +19,10 @@ from curate.catalog.metrics import MetricRow
 from curate.catalog.models import ModelRow
 from curate.embedding.specs import canonical_spec
 from curate.errors import BadRecord, CurateError, InputError, SettingError, WorkspaceDamaged
-from curate.generators import TextModel, load_model
+from curate.generators import load_model
 from curate.metrics import Measure, Metric, Samples, Trial
 from curate.synthesis.features import Material, embedder_features, image_material, text_material
+from curate.synthesis.likelihood import bits_per_byte_of
 from curate.workspace import Workspace
 
 LIMIT = 5000
@@ -196,10 +197,10 @@ def _own_bits_per_byte(
     if modality != "text":
         return None, []
     try:
-        trained = cast(TextModel, load_model(workspace.root / "models" / row.folder))
+        trained = load_model(workspace.root / "models" / row.folder)
     except CurateError as error:
         return None, [f"bits per byte under {row.name} itself were not measured: {error}"]
-    return trained.bits_per_byte, []
+    return bits_per_byte_of(trained), []
 
 
 def _measure(workspace: Workspace, trial: Trial, modality: str) -> tuple[list[Measure], list[str]]:

@@ -11,7 +11,7 @@ from typing import Any
 from curate.catalog import models, splits, synthetic
 from curate.catalog.models import ModelRow
 from curate.errors import SettingError
-from curate.generators import Model, load_model
+from curate.generators import load_model
 from curate.synthesis.gates import Gates
 from curate.synthesis.session import DrawSession
 from curate.workspace import Workspace
@@ -85,7 +85,7 @@ def generate(
     if unknown:
         raise SettingError(f"{model} knows no label {unknown[0]!r}", hint="one of: " + ", ".join(trained.labels[:12]))
     asked: list[str | None] = list(dict.fromkeys(labels)) or list(trained.labels) or [None]
-    drawing = trained.draw_settings(**_limited(workspace, trained, settings or {}))
+    drawing = trained.draw_settings(settings or {}, most_threads=workspace.settings.limits.threads)
     split = next(s for s in splits.every(workspace.catalog) if s.split_id == row.split_id)
     targets = _lacking(workspace, row, split, asked) if balance else dict.fromkeys(asked, count or 0)
     recorded = {"model": model, "targets": {str(k): v for k, v in targets.items()}, "seed": seed, "settings": drawing}
@@ -114,13 +114,6 @@ def generate(
             f"{label}: {n} fewer accepted than wanted after {_ROUNDS} rounds" for label, n in short.items() if balance and n
         ),
     )
-
-
-def _limited(workspace: Workspace, trained: Model, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The caller's draw settings, with no more threads than the workspace allows where nobody asked for a number."""
-    limit, own = workspace.settings.limits.threads, trained.draw_settings()["threads"]
-    capped = {"threads": 1 << (limit.bit_length() - 1)} if limit and limit < own else {}
-    return {**capped, **settings}
 
 
 def _lacking(workspace: Workspace, row: ModelRow, split: splits.Split, labels: Sequence[str | None]) -> dict[str | None, int]:

@@ -72,7 +72,7 @@ def _differing(workspace: Workspace, model_id: int, rows: list[DrawnRow], device
     if settings.get("environment") != trained.draw_settings().get("environment"):
         notes["drawn in another environment then (versions, processor or device), which may round otherwise"] = None
     different = []
-    for item in trained.draw([DrawRequest(r.requested_label, r.seed) for r in rows], settings):
+    for item in trained.draw([DrawRequest.of_label(r.requested_label, r.seed) for r in rows], settings):
         content = item.text.encode() if item.text is not None else item.media or b""
         if hashlib.sha256(content).hexdigest() != rows[item.index].content_hash:
             different.append(rows[item.index].sample_id)

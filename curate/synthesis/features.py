@@ -19,8 +19,8 @@ from curate.catalog.models import ModelRow
 from curate.embedding.missing import embed_dataset, embed_missing
 from curate.embedding.specs import canonical_spec, loaded
 from curate.errors import InputError
-from curate.generators import Examples
-from curate.generators.images.pixels import choose_frame, stack
+from curate.generators import Examples, Lazy
+from curate.generators.images.pixels import choose_shape, stack
 from curate.metrics import Samples, Space
 from curate.workspace import Workspace
 
@@ -66,21 +66,21 @@ def embedder_features(
 
 
 def image_material(workspace: Workspace, tables: Mapping[str, pa.Table], *, seed: int) -> Material:
-    """Pixels of every side in the frame of the real train part, and the small network's features.
+    """Pixels of every side in the shape of the real train part, and the small network's features.
 
     Raises:
         WorkspaceDamaged: a blob cannot be read or decoded.
     """
     encoded = {side: _encoded(workspace, side, table) for side, table in tables.items()}
-    frame = choose_frame(encoded["train"], max_side=MOST_SIDE)
+    shape = choose_shape(encoded["train"], max_side=MOST_SIDE)
     pixels, notes = {}, []
     for side, examples in encoded.items():
         workspace.progress.start(f"decoding {side}", total=len(examples), unit="images")
-        pixels[side], scaled = stack(examples, frame)
+        pixels[side], scaled = stack(examples, shape)
         workspace.progress.finish()
         if scaled:
-            notes.append(f"{scaled:,} {side} images were scaled to {frame.width}×{frame.height} pixels")
-    spaces = [Space("pixels", f"{frame.width}×{frame.height}×{frame.channels} pixels, 0 to 1")]
+            notes.append(f"{scaled:,} {side} images were scaled to {shape.width}×{shape.height} pixels")
+    spaces = [Space("pixels", f"{shape.width}×{shape.height}×{shape.channels} pixels, 0 to 1")]
     features: dict[str, dict[str, NDArray[np.float32]]] = {
         side: {"pixels": np.divide(stacked.reshape(len(stacked), -1), 255, dtype=np.float32)}
         for side, stacked in pixels.items()
@@ -140,4 +140,5 @@ def text_material(tables: Mapping[str, pa.Table], *, seed: int) -> Material:
 def _encoded(workspace: Workspace, side: str, table: pa.Table) -> Examples:
     store = workspace.synthetic if side == "synthetic" else workspace.real
     blobs = table["blob"].to_pylist()
-    return Examples(table["label"].to_pylist(), media=lambda row: store.read(blobs[row]), ids=table["sample_id"].to_pylist())
+    media = Lazy(len(blobs), lambda row: store.read(blobs[row]))
+    return Examples(media=media, label=table["label"].to_pylist(), ids=table["sample_id"].to_pylist())

@@ -97,7 +97,7 @@ class DrawSession:
 
     def _draw_window(self, window: Sequence[Draw]) -> None:
         drawn: list[Drawn | None] = [None] * len(window)
-        for item in self._trained.draw([DrawRequest(d.label, d.seed) for d in window], self._drawing):
+        for item in self._trained.draw([DrawRequest.of_label(d.label, d.seed) for d in window], self._drawing):
             drawn[item.index] = item
         results = [item for item in drawn if item is not None]
         assert len(results) == len(window), "the generator skipped a request"

@@ -17,7 +17,7 @@ def digits() -> tuple[Examples, Examples]:
     found = load_digits()
     pixels = (found.images * 255 / 16).round().astype(np.uint8)[..., None]
     labels = [str(label) for label in found.target]
-    return Examples(labels[:300], pixels=pixels[:300]), Examples(labels[300:360], pixels=pixels[300:360])
+    return Examples(media=pixels[:300], label=labels[:300]), Examples(media=pixels[300:360], label=labels[300:360])
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +26,6 @@ def greetings() -> tuple[Examples, Examples]:
     words = {"morning": ["good morning sun", "bright early sun"], "night": ["good night moon", "late dark moon"]}
     rows = [(label, text) for label, texts in words.items() for text in texts] * 8
     return (
-        Examples([label for label, _ in rows], texts=[text for _, text in rows]),
-        Examples([label for label, _ in rows[:4]], texts=[text for _, text in rows[:4]]),
+        Examples(label=[label for label, _ in rows], text=[text for _, text in rows]),
+        Examples(label=[label for label, _ in rows[:4]], text=[text for _, text in rows[:4]]),
     )

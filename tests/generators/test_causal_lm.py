@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 
@@ -14,10 +13,12 @@ from hypothesis import strategies as st
 
 from curate.errors import InputError, SettingError
 from curate.generators import DrawRequest, Examples, load_model, weights_file
-from curate.generators.causal_lm import CausalLanguage, LanguageSettings
+from curate.generators.causal_lm import CausalLanguage
+from curate.generators.language.causal_settings import LanguageSettings
 from curate.generators.language.corpus import IGNORED, pad_rows
 from curate.generators.language.sampling import Limits, choose
 from curate.generators.language.tokens import END, LABEL, load_codec, train_codec
+from curate.synthesis.likelihood import bits_per_byte_of
 
 from .conftest import ONE_THREAD
 
@@ -25,7 +26,7 @@ TINY = LanguageSettings(
     vocabulary=300, width=32, layers=2, heads=2, block=32, steps=60, batch_size=16, learning_rate=1e-2, draw_batch=8
 )
 CODEC = train_codec(["good night", "gute Nacht", "おやすみ"] * 3, ["a", "b"], kind="bpe", size=300)
-PACKED = dataclasses.replace(TINY, tokenizer="characters", pack=True, block=16, steps=20, draw_prompt="\n", max_tokens=9)
+PACKED = TINY.changed({"tokenizer": "characters", "pack": True, "block": 16, "steps": 20, "draw_prompt": "\n", "max_tokens": 9})
 
 
 @pytest.fixture(scope="module")
@@ -75,9 +76,9 @@ def test_the_loss_goes_down_and_bits_per_byte_are_reported(trained):
 
 def test_the_label_decides_what_is_drawn(trained):
     model = trained[2]
-    requests = [DrawRequest(label, seed) for seed, label in enumerate(["morning", "night"] * 8)]
+    requests = [DrawRequest.of_label(label, seed) for seed, label in enumerate(["morning", "night"] * 8)]
     own = {"morning": ("sun",), "night": ("moon",)}
-    for drawn in model.draw(requests, model.draw_settings(temperature=0.5)):
+    for drawn in model.draw(requests, model.draw_settings({"temperature": 0.5})):
         assert drawn.text is not None and drawn.text.endswith(own[drawn.request.label])
         assert drawn.extra["stopped"] == "end"
 
@@ -85,8 +86,8 @@ def test_the_label_decides_what_is_drawn(trained):
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_draw_does_not_depend_on_what_else_is_drawn(trained, threads):
     model = trained[2]
-    chosen = model.draw_settings(threads=threads, temperature=2.0, max_tokens=6)
-    requests = [DrawRequest((*model.labels, None)[i % 3], i) for i in range(21)]
+    chosen = model.draw_settings({"threads": threads, "temperature": 2.0, "max_tokens": 6})
+    requests = [DrawRequest.of_label((*model.labels, None)[i % 3], i) for i in range(21)]
     alone = drawn_by(model, requests, chosen)
     random = np.random.default_rng(threads)
     for size in (1, 13, 21):
@@ -98,10 +99,10 @@ def test_a_draw_does_not_depend_on_what_else_is_drawn(trained, threads):
 
 def test_a_model_read_twice_is_the_same_model(trained, greetings):
     again = load_model(trained[0], device="cpu")
-    requests = [DrawRequest("night", seed) for seed in range(5)]
+    requests = [DrawRequest.of_label("night", seed) for seed in range(5)]
     chosen = json.loads(json.dumps(again.draw_settings()))
     assert drawn_by(again, requests, chosen) == drawn_by(trained[2], requests, chosen)
-    assert (again.score(greetings[1]) == trained[2].score(greetings[1])).all()
+    assert (again.score(greetings[1]).loss == trained[2].score(greetings[1]).loss).all()
 
 
 def test_transformers_reads_the_model_folder(trained):
@@ -127,7 +128,7 @@ def test_bits_per_byte_are_the_sum_over_single_tokens(trained):
                 logits = model.network(input_ids=torch.tensor([ids[:place]]).long()).logits[0, -1].double()
                 total -= float(logits.log_softmax(0)[int(ids[place])])
     expected = total / math.log(2) / sum(len(text.encode()) for text in texts)
-    assert model.bits_per_byte(texts, labels) == pytest.approx(expected, rel=1e-4)
+    assert bits_per_byte_of(model)(texts, labels) == pytest.approx(expected, rel=1e-4)
 
 
 def test_texts_longer_than_the_block_are_scored_whole(trained):
@@ -135,20 +136,20 @@ def test_texts_longer_than_the_block_are_scored_whole(trained):
     text = "good night moon " * 24
     tokens = len(model.codec.encode([text])[0]) + 1
     assert tokens > 2 * model.block
-    spent, counted = model._nats([text], ["night"])
-    assert counted[0] == tokens and spent[0] > 0
+    scores = model.score(Examples(text=[text], label=["night"]))
+    assert scores.nats[0] / scores.loss[0] == pytest.approx(tokens) and scores.nats[0] > 0
 
 
 def test_a_long_text_without_labels_is_read_as_one_stream(tmp_path):
     text = "to be or not to be\n" * 30
-    train, held = Examples([None], texts=[text]), Examples([None], texts=[text[:90]])
+    train, held = Examples(text=[text]), Examples(text=[text[:90]])
     report = CausalLanguage(PACKED).fit(train, held, tmp_path / "m", options=ONE_THREAD)
     model = load_model(tmp_path / "m", device="cpu")
-    drawn = next(iter(model.draw([DrawRequest(None, 0)], model.draw_settings())))
+    drawn = next(iter(model.draw([DrawRequest.of_label(None, 0)], model.draw_settings())))
     assert drawn.text and len(drawn.text) <= 9 and set(drawn.text) <= set(text)
-    assert report.metrics["validation_bits_per_byte"] == pytest.approx(model.bits_per_byte([text[:90]]), rel=1e-5)
+    assert report.metrics["validation_bits_per_byte"] == pytest.approx(bits_per_byte_of(model)([text[:90]], [None]), rel=1e-5)
     with pytest.raises(SettingError, match="do not fit"):
-        list(model.draw([DrawRequest(None, 0)], model.draw_settings(max_tokens=17)))
+        list(model.draw([DrawRequest.of_label(None, 0)], model.draw_settings({"max_tokens": 17})))
 
 
 def test_lora_changes_the_adapter_alone_and_is_read_with_its_base(base, greetings, tmp_path):
@@ -162,9 +163,9 @@ def test_lora_changes_the_adapter_alone_and_is_read_with_its_base(base, greeting
     assert any("64 tokens" in note for note in report.notes)
     assert weights_file(tmp_path / "m").name == "adapter_model.safetensors"
     model = load_model(tmp_path / "m", device="cpu")
-    assert model.score(greetings[1]).mean() == pytest.approx(report.curve[-1].validation_loss, rel=1e-2)
-    requests = [DrawRequest(label, i) for i, label in enumerate(["morning", "night", None, "night", "morning"])]
-    chosen = model.draw_settings(max_tokens=6)
+    assert model.score(greetings[1]).loss.mean() == pytest.approx(report.curve[-1].validation_loss, rel=1e-2)
+    requests = [DrawRequest.of_label(label, i) for i, label in enumerate(["morning", "night", None, "night", "morning"])]
+    chosen = model.draw_settings({"max_tokens": 6})
     alone = drawn_by(model, requests, chosen)
     for index in range(5):
         assert drawn_by(model, [requests[index]], chosen)[0] == alone[index]
@@ -183,24 +184,24 @@ def test_a_base_that_changed_is_noticed(base, greetings, tmp_path):
     with pytest.raises(InputError, match="changed"):
         load_model(tmp_path / "m", device="cpu")
     with pytest.raises(InputError, match="cannot be read"):
-        CausalLanguage(dataclasses.replace(tuned, base=str(tmp_path / "nowhere"))).fit(*greetings, tmp_path / "n")
+        CausalLanguage(tuned.changed({"base": str(tmp_path / "nowhere")})).fit(*greetings, tmp_path / "n")
 
 
 def test_a_base_is_tuned_whole(base, greetings, tmp_path):
     tuned = LanguageSettings(base=str(base), steps=10, batch_size=8, learning_rate=5e-3, block=48, draw_batch=2)
     report = CausalLanguage(tuned).fit(*greetings, tmp_path / "m", options=ONE_THREAD)
     model = load_model(tmp_path / "m", device="cpu")
-    assert report.curve[-1].loss < report.curve[0].loss and model.settings.base == str(base)
+    assert report.curve[-1].loss < report.curve[0].loss and model.family.settings.base == str(base)
     assert weights_file(tmp_path / "m").name == "model.safetensors"
 
 
 def test_a_bad_request_is_refused(trained, digits):
     model = trained[2]
     with pytest.raises(SettingError, match="'noon'"):
-        list(model.draw([DrawRequest("noon", 0)], model.draw_settings()))
+        list(model.draw([DrawRequest.of_label("noon", 0)], model.draw_settings()))
     for bad in ({"temperature": -1}, {"top_p": 0}, {"max_tokens": 1.5}, {"prompt": 3}, {"threads": 3}):
         with pytest.raises(SettingError):
-            model.draw_settings(**bad)
+            model.draw_settings(bad)
     with pytest.raises(SettingError, match="learns texts"):
         CausalLanguage(TINY).fit(*digits, trained[0])
     with pytest.raises(SettingError, match="base"):

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from torch import nn
 
 from curate.errors import SettingError, WorkError
-from curate.generators import FitOptions, TrainSettings
+from curate.generators import FitOptions
+from curate.generators.training.batch_sampler import BatchSampler, label_numbers
 from curate.generators.training.checkpoint import FILE
 from curate.generators.training.loop import estimate, learning_rate, train
-from curate.generators.training.order import Order, label_numbers
+from curate.generators.training.settings import TrainSettings
 from curate.records import SILENT
 
 OPTIONS = FitOptions(device="cpu", threads=1, checkpoint_seconds=0, checkpoint_steps=3)
@@ -169,14 +170,14 @@ def test_the_rate_stays_between_nothing_and_the_highest(schedule, steps, warmup,
 @settings(deadline=None, max_examples=60)
 def test_every_epoch_shows_every_row_once_and_a_step_depends_on_nothing_before(rows, batch, seed, by_length):
     lengths = np.arange(rows, dtype=np.int64) % 5 if by_length else None
-    order = Order(rows, batch, seed, lengths=lengths)
+    order = BatchSampler(rows, batch, seed, lengths=lengths)
     taken = [order.rows(step) for step in range(2 * rows)]
     assert all(len(part) == batch for part in taken)
     flat = np.concatenate(taken)
     for epoch in range(batch):
         assert sorted(flat[epoch * rows : (epoch + 1) * rows]) == list(range(rows))
     step = rows // 2
-    assert (Order(rows, batch, seed, lengths=lengths).rows(step) == taken[step]).all()
+    assert (BatchSampler(rows, batch, seed, lengths=lengths).rows(step) == taken[step]).all()
 
 
 def test_an_unknown_label_is_refused_or_counts_as_none():

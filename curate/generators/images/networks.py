@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import torch
 from diffusers.models.embeddings import TimestepEmbedding, Timesteps
 from torch import Tensor, nn
 from torch.nn import functional
@@ -23,7 +20,7 @@ class UNet(nn.Module):
         widths: channels of each level; each level but the last halves the sides.
         layers: residual blocks a level.
         attention: whether the lowest level and the middle attend.
-        classes: labels; one more, the last, stands for "no label".
+        classes: labels; one more, the last, is the null label.
     """
 
     def __init__(
@@ -42,7 +39,7 @@ class UNet(nn.Module):
 
         super().__init__()
         lower = len(widths) - 1
-        self.unshuffle = unshuffle
+        self.unshuffle, self.null_label = unshuffle, classes
         self.unet = UNet2DModel(
             sample_size=(side[0] // unshuffle, side[1] // unshuffle),
             in_channels=channels * unshuffle**2,
@@ -76,6 +73,7 @@ class ResidualMLP(nn.Module):
     def __init__(self, *, side: tuple[int, int], channels: int, width: int, blocks: int, dropout: float, classes: int) -> None:
         super().__init__()
         values = side[0] * side[1] * channels
+        self.null_label = classes
         self.time_proj = Timesteps(width, flip_sin_to_cos=True, downscale_freq_shift=0)
         self.time_embedding = TimestepEmbedding(width, width)
         self.class_embedding = nn.Embedding(classes + 1, width)
@@ -112,43 +110,8 @@ class _Block(nn.Module):
         return hidden + gate * self.narrow(self.dropout(inner))
 
 
-def side_multiple(settings: Any) -> int:
-    """What both sides of an image must divide by, for a network of these settings."""
-    return settings.unshuffle * 2 ** (len(settings.widths) - 1) if settings.network == "unet" else 1
-
-
-def make_network(settings: Any, *, side: tuple[int, int], channels: int, classes: int) -> nn.Module:
-    """Build the network that the settings name, with weights from torch's global random stream.
-
-    Raises:
-        SettingError: the widths do not suit the network.
-    """
-    if settings.network == "mlp":
-        return ResidualMLP(
-            side=side,
-            channels=channels,
-            width=settings.widths[0],
-            blocks=settings.layers,
-            dropout=settings.dropout,
-            classes=classes,
-        )
-    groups = min(32, settings.widths[0] // 4)
-    if groups < 1 or any(width % groups for width in settings.widths):
-        raise SettingError(f"widths must all divide by {max(groups, 1)} normalisation groups, got {settings.widths}")
-    return UNet(
-        side=side,
-        channels=channels,
-        widths=tuple(settings.widths),
-        layers=settings.layers,
-        attention=settings.attention,
-        unshuffle=settings.unshuffle,
-        dropout=settings.dropout,
-        classes=classes,
-    )
-
-
-def fresh(seed: int, make: Any) -> nn.Module:
-    """Build a network from a seed without moving the caller's random stream."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return make()
+def check_widths(widths: tuple[int, ...]) -> None:
+    """Raise SettingError unless a UNet's widths divide by its normalisation groups."""
+    groups = min(32, widths[0] // 4)
+    if groups < 1 or any(width % groups for width in widths):
+        raise SettingError(f"widths must all divide by {max(groups, 1)} normalisation groups, got {widths}")

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.errors import BadRecord, SettingError
-from curate.generators import Examples
+from curate.errors import BadRecord
+from curate.generators.contract.examples import Examples
 
 if TYPE_CHECKING:
     from PIL import Image as Pillow
@@ -27,11 +27,11 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
-    """The shape that a model learns and draws.
+class ImageShape:
+    """The shape of the images that a model learns and draws.
 
     Attributes:
-        height, width: of the drawn image, in pixels.
+        height, width: in pixels.
         channels: 1 for grey, 3 for RGB.
     """
 
@@ -39,13 +39,17 @@ class Frame:
     width: int
     channels: int
 
+    def padded(self, multiple: int) -> ImageShape:
+        """The least shape around it whose sides divide by `multiple`."""
+        return ImageShape(self.height + -self.height % multiple, self.width + -self.width % multiple, self.channels)
 
-def choose_frame(examples: Examples, *, max_side: int) -> Frame:
+
+def choose_shape(examples: Examples, *, max_side: int) -> ImageShape:
     """Take the commonest size, at most `max_side`, and grey only where every image is grey."""
     sizes: Counter[tuple[int, int]] = Counter()
     grey = True
-    if examples.pixels is not None:
-        n, height, width, channels = examples.pixels.shape
+    if isinstance(examples.media, np.ndarray):
+        n, height, width, channels = examples.media.shape
         sizes[height, width] = n
         grey = channels == 1
     else:
@@ -55,20 +59,20 @@ def choose_frame(examples: Examples, *, max_side: int) -> Frame:
                 grey = grey and image.mode in ("L", "1", "I;16", "I")
     (height, width), _ = max(sizes.items(), key=lambda item: (item[1], item[0]))
     scale = min(1.0, max_side / max(height, width))
-    return Frame(max(1, round(height * scale)), max(1, round(width * scale)), 1 if grey else 3)
+    return ImageShape(max(1, round(height * scale)), max(1, round(width * scale)), 1 if grey else 3)
 
 
-def stack(examples: Examples, frame: Frame) -> tuple[NDArray[np.uint8], int]:
-    """Bring every image to the frame.
+def stack(examples: Examples, shape: ImageShape) -> tuple[NDArray[np.uint8], int]:
+    """Bring every image to one shape.
 
     Returns:
         (n, H, W, C) uint8, and how many images had another size and were scaled.
     """
     scaled = 0
-    out = np.empty((len(examples), frame.height, frame.width, frame.channels), dtype=np.uint8)
+    out = np.empty((len(examples), shape.height, shape.width, shape.channels), dtype=np.uint8)
     for row, image in enumerate(_images(examples)):
-        scaled += (image.height, image.width) != (frame.height, frame.width)
-        out[row] = _fit(image, frame)
+        scaled += (image.height, image.width) != (shape.height, shape.width)
+        out[row] = _fit(image, shape)
     return out, scaled
 
 
@@ -80,9 +84,9 @@ def decode(examples: Examples, row: int) -> Pillow.Image:
     """
     from PIL import Image, ImageOps
 
-    assert examples.media is not None
+    assert examples.media is not None and not isinstance(examples.media, np.ndarray)
     try:
-        opened = Image.open(io.BytesIO(examples.media(row)), formats=FORMATS)
+        opened = Image.open(io.BytesIO(examples.media[row]), formats=FORMATS)
         opened.load()
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise BadRecord("undecodable-image", f"{examples.name(row)}: {error}") from None
@@ -111,25 +115,23 @@ def encode_png(pixels: NDArray[np.uint8]) -> bytes:
 def _images(examples: Examples) -> Iterator[Pillow.Image]:
     from PIL import Image
 
-    if examples.pixels is None:
-        if examples.media is None:
-            raise SettingError("this generator learns images, and the part holds texts", hint="train causal-lm")
-        for row in range(len(examples)):
-            yield decode(examples, row)
+    if isinstance(examples.media, np.ndarray):
+        for array in examples.media:
+            yield Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
         return
-    for array in examples.pixels:
-        yield Image.fromarray(array[:, :, 0] if array.shape[2] == 1 else array)
+    for row in range(len(examples)):
+        yield decode(examples, row)
 
 
-def _fit(image: Pillow.Image, frame: Frame) -> NDArray[np.uint8]:
+def _fit(image: Pillow.Image, shape: ImageShape) -> NDArray[np.uint8]:
     from PIL import Image
 
-    image = image.convert("L" if frame.channels == 1 else "RGB")
-    if image.size != (frame.width, frame.height):
-        scale = min(frame.width / image.width, frame.height / image.height)
+    image = image.convert("L" if shape.channels == 1 else "RGB")
+    if image.size != (shape.width, shape.height):
+        scale = min(shape.width / image.width, shape.height / image.height)
         size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
         image = image.resize(size, Image.Resampling.LANCZOS)
-    array = np.asarray(image).reshape(image.height, image.width, frame.channels)
-    top, left = (frame.height - image.height) // 2, (frame.width - image.width) // 2
-    edges = ((top, frame.height - image.height - top), (left, frame.width - image.width - left), (0, 0))
+    array = np.asarray(image).reshape(image.height, image.width, shape.channels)
+    top, left = (shape.height - image.height) // 2, (shape.width - image.width) // 2
+    edges = ((top, shape.height - image.height - top), (left, shape.width - image.width - left), (0, 0))
     return np.pad(array, edges, mode="edge")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from curate.errors import SettingError
-from curate.generators.language.sampling import token_losses
 from curate.generators.language.tokens import Codec
-from curate.generators.training.order import Order
+from curate.generators.training.batch_sampler import BatchSampler
 from curate.generators.training.repeatable import NOISE
 
 IGNORED = -100
@@ -41,11 +40,12 @@ class TextRows:
         self.cut = sum(len(row) > block + 1 for row in rows)
         self.items = [row[: block + 1] for row in rows]
         self.starts, self.pad, self.block = starts, pad, block
-        self.order = Order(len(rows), batch, seed, lengths=np.array([len(row) for row in self.items], dtype=np.int64))
+        lengths = np.array([len(row) for row in self.items], dtype=np.int64)
+        self.sampler = BatchSampler(len(rows), batch, seed, lengths=lengths)
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
         """Inputs and targets of a step, (B, T) int64 each."""
-        rows = self.order.rows(step)
+        rows = self.sampler.rows(step)
         return pad_rows([(self.items[row], self.starts[row]) for row in rows], self.pad, self.block)
 
 
@@ -84,8 +84,20 @@ def pad_rows(items: Sequence[tuple[Ids, int]], pad: int, block: int) -> tuple[Te
     return inputs, targets
 
 
+TokenLosses = Callable[[nn.Module, Tensor, Tensor], Tensor]
+"""A network, inputs and targets (B, T) to the nats of each target."""
+
+
 def nats(
-    network: nn.Module, rows: list[Ids], starts: list[int], *, pad: int, block: int, batch: int, device: torch.device
+    losses_of: TokenLosses,
+    network: nn.Module,
+    rows: list[Ids],
+    starts: list[int],
+    *,
+    pad: int,
+    block: int,
+    batch: int,
+    device: torch.device,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """What the network needs to write each sequence down, its prompt given.
 
@@ -107,7 +119,7 @@ def nats(
         for at in range(0, len(windows), batch):
             chosen = windows[at : at + batch]
             inputs, targets = pad_rows([(ids, start) for _, ids, start in chosen], pad, block)
-            losses = token_losses(network, inputs.to(device), targets.to(device)).double().sum(1).cpu().numpy()
+            losses = losses_of(network, inputs.to(device), targets.to(device)).double().sum(1).cpu().numpy()
             owners = [number for number, _, _ in chosen]
             np.add.at(spent, owners, losses)
             np.add.at(counted, owners, (targets != IGNORED).sum(1).numpy())

@@ -14,11 +14,11 @@ from typing import Any
 from torch import nn
 
 from curate.errors import InputError
-from curate.generators.images.networks import fresh
 from curate.generators.training.artifacts import settle, sha256_file
+from curate.generators.training.repeatable import seeded
 
 
-def from_scratch(settings: Any, *, vocabulary: int, pad: int, end: int, seed: int) -> nn.Module:
+def from_scratch(settings: Any, *, vocabulary: int, pad: int, end: int) -> nn.Module:
     """A Llama decoder (Touvron et al. 2023, arXiv:2302.13971) of the settings' size, with the embedding as its output layer."""
     with quiet():
         from transformers import LlamaConfig, LlamaForCausalLM
@@ -36,7 +36,7 @@ def from_scratch(settings: Any, *, vocabulary: int, pad: int, end: int, seed: in
             bos_token_id=None,
             eos_token_id=end,
         )
-        return fresh(seed, lambda: LlamaForCausalLM(config))
+        return LlamaForCausalLM(config)
 
 
 def read_base(base: str) -> tuple[nn.Module, Any]:
@@ -71,7 +71,7 @@ def add_adapter(network: nn.Module, settings: Any, *, seed: int) -> nn.Module:
             target_modules="all-linear",
             task_type="CAUSAL_LM",
         )
-        return fresh(seed, lambda: get_peft_model(network, config))
+        return seeded(seed, lambda: get_peft_model(network, config))
 
 
 def save_adapter(network: Any, folder: Path) -> None:
@@ -101,7 +101,7 @@ def from_config(config: Mapping[str, Any]) -> nn.Module:
 
         rest = {key: value for key, value in config.items() if key not in ("model_type", "curate", "architectures")}
         made = AutoConfig.for_model(config["model_type"], **rest)
-        return fresh(0, lambda: AutoModelForCausalLM.from_config(made, trust_remote_code=False))
+        return seeded(0, lambda: AutoModelForCausalLM.from_config(made, trust_remote_code=False))
 
 
 def base_digest(base: str) -> dict[str, str]:

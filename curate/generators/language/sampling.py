@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from curate.generators.training.repeatable import pinned, sample_stream
+from curate.generators.training.repeatable import Streams
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +32,7 @@ class Limits:
     banned: tuple[int, ...]
 
 
-def sample_batch(
-    network: Any, prompts: NDArray[np.int32], seeds: Sequence[int], limits: Limits, *, threads: int, filled: int
-) -> list[list[int]]:
+def sample_batch(network: Any, prompts: NDArray[np.int32], streams: Streams, limits: Limits, *, wanted: int) -> list[list[int]]:
     """Continue a full batch of prompts of one length.
 
     A row's tokens depend on its prompt and seed alone: rows have equal lengths, so that nothing is padded or masked; each row
@@ -43,8 +40,8 @@ def sample_batch(
 
     Args:
         prompts: (B, P) token ids.
-        seeds: one a row.
-        filled: how many leading rows are wanted; the others only fill the batch.
+        streams: of random numbers, one a row.
+        wanted: how many leading rows are wanted; the others only fill the batch.
 
     Returns:
         The new tokens of the wanted rows; the end token, where one was drawn, is last.
@@ -52,24 +49,21 @@ def sample_batch(
     from transformers import DynamicCache
 
     device = next(network.parameters()).device
-    streams = [sample_stream(seed) for seed in seeds]
-    out: list[list[int]] = [[] for _ in range(filled)]
-    open_rows = set(range(filled))
-    with pinned(threads):
-        cache = DynamicCache(config=network.config)
-        ids = torch.from_numpy(prompts.astype(np.int64)).to(device)  # (B, P)
-        for _ in range(limits.max_tokens):
-            logits = network(input_ids=ids, past_key_values=cache, use_cache=True).logits[:, -1]  # (B, V)
-            uniform = np.array([stream.random() for stream in streams])
-            chosen = choose(logits.double().cpu(), torch.from_numpy(uniform), limits)  # (B,)
-            for row in list(open_rows):
-                token = int(chosen[row])
-                out[row].append(token)
-                if token == limits.end:
-                    open_rows.discard(row)
-            if not open_rows:
-                break
-            ids = chosen[:, None].to(device)
+    out: list[list[int]] = [[] for _ in range(wanted)]
+    open_rows = set(range(wanted))
+    cache = DynamicCache(config=network.config)
+    ids = torch.from_numpy(prompts.astype(np.int64)).to(device)  # (B, P)
+    for _ in range(limits.max_tokens):
+        logits = network(input_ids=ids, past_key_values=cache, use_cache=True).logits[:, -1]  # (B, V)
+        chosen = choose(logits.double().cpu(), streams.uniform(), limits)  # (B,)
+        for row in list(open_rows):
+            token = int(chosen[row])
+            out[row].append(token)
+            if token == limits.end:
+                open_rows.discard(row)
+        if not open_rows:
+            break
+        ids = chosen[:, None].to(device)
     return out
 
 
@@ -94,13 +88,3 @@ def choose(logits: Tensor, uniform: Tensor, limits: Limits) -> Tensor:
     running = kept.cumsum(dim=1)
     place = (running <= (uniform * running[:, -1])[:, None]).sum(dim=1).clamp(max=logits.shape[1] - 1)
     return tokens.gather(1, place[:, None])[:, 0]
-
-
-def token_losses(network: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
-    """(B, T) nats of each target, 0 where the target is −100.
-
-    Args:
-        inputs, targets: (B, T) token ids; targets are the inputs one token later.
-    """
-    logits = network(input_ids=inputs, use_cache=False).logits  # (B, T, V)
-    return nn.functional.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), reduction="none").view_as(targets)

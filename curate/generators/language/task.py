@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
+import json
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,13 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from curate.errors import SettingError
-from curate.generators import Examples
+from curate.generators.contract.examples import Examples
 from curate.generators.language.corpus import IGNORED, Stream, TextRows, bits_per_byte, nats, sequences
-from curate.generators.language.networks import add_adapter, base_digest, from_scratch, read_base
-from curate.generators.language.settings import LanguageSettings
-from curate.generators.language.tokens import BaseCodec, Codec, train_codec
+from curate.generators.language.family import TextFamily
+from curate.generators.training.family import Saved
 from curate.generators.training.loop import Batch
-from curate.generators.training.repeatable import NETWORK, stream_seed
+from curate.generators.training.processes import is_main_process
 
 
 class TextTask:
@@ -26,29 +28,13 @@ class TextTask:
 
     unit = "tokens"
 
-    def __init__(self, settings: LanguageSettings, train: Examples, validation: Examples) -> None:
-        if train.texts is None or validation.texts is None:
-            raise SettingError("causal-lm learns texts, and the part holds images", hint="diffusion learns images")
-        if not len(train):
-            raise SettingError("the training part is empty")
-        self.settings, self.labels, self.notes = settings, train.classes, list[str]()
-        seed = stream_seed(settings.seed, NETWORK)
-        self.codec: Codec
-        self.block = settings.block
-        if settings.base is None:
-            self.codec = train_codec(train.texts, self.labels, kind=settings.tokenizer, size=settings.vocabulary)
-            self.network = from_scratch(settings, vocabulary=self.codec.size, pad=self.codec.pad, end=self.codec.end, seed=seed)
-        else:
-            self.network, tokenizer = read_base(settings.base)
-            self.codec = BaseCodec(tokenizer, settings.template, self.labels)
-            longest = getattr(self.network.config, "max_position_embeddings", None)
-            if longest and longest < self.block:
-                self.block = int(longest)
-                self.notes.append(f"the base model reads at most {longest} tokens, so that is the block")
-            if settings.lora:
-                self.network = add_adapter(self.network, settings, seed=seed)
-        self.held = validation
-        self.fingerprint = self._fingerprint(train)
+    def __init__(self, family: TextFamily[Any], train: Examples, validation: Examples) -> None:
+        assert train.text is not None
+        self.family, self.settings, self.labels = family, family.settings, train.classes
+        self.reader = family.build(train.text, self.labels)
+        self.network, self.codec, self.block = self.reader.network, self.reader.codec, self.reader.block
+        self.notes = list(self.reader.notes)
+        self.train, self.held = train, validation
         self._prepare(train)
 
     def batch(self, step: int, device: torch.device) -> Batch:
@@ -63,9 +49,8 @@ class TextTask:
         return int((batch["targets"] != IGNORED).sum())
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
-        """Mean cross-entropy of the next token, in nats."""
-        logits = network(input_ids=batch["inputs"], use_cache=False).logits  # (B, T, V)
-        return nn.functional.cross_entropy(logits.flatten(0, 1).float(), batch["targets"].flatten(), ignore_index=IGNORED)
+        """The family's mean loss, in nats."""
+        return self.family.loss(network, batch["inputs"], batch["targets"])
 
     def validation_loss(self, network: nn.Module, device: torch.device) -> float | None:
         """Nats a token over the validation texts, at most `validation_limit` rows of them."""
@@ -74,20 +59,39 @@ class TextTask:
         spent, counted = self._spent(network, self.held_rows, self.held_starts, device)
         return float(spent.sum() / counted.sum())
 
-    def final_metrics(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         """Bits a byte over the whole validation part, with the weights that are kept."""
-        assert self.held.texts is not None
-        if not any(self.held.texts):
+        assert self.held.text is not None
+        if not any(self.held.text):
             return {}
         device = next(self.network.parameters()).device
-        rows, starts = sequences(self.codec, self.held.texts, self._known(self.held.labels))
+        rows, starts = sequences(self.codec, self.held.text, self._known(self.held.labels))
         spent, _ = self._spent(self.network, rows, starts, device)
-        return {"validation_bits_per_byte": bits_per_byte(spent, self.held.texts)}
+        return {"validation_bits_per_byte": bits_per_byte(spent, self.held.text)}
+
+    def fingerprint(self) -> str:
+        """Identifies this training: settings, tokenizer, base model, and every text and label of both parts."""
+        about = [self.family.name, self.settings.stored(), self.codec.size, self.family.identity()]
+        digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+        for part in (self.train, self.held):
+            for label, text in zip(part.labels, part.text or (), strict=True):
+                digest.update(repr((label, text)).encode())
+            digest.update(b"|")
+        for ids in self.codec.encode(list(self.train.text or ())[:1000]):
+            digest.update(ids.tobytes())
+        return digest.hexdigest()
+
+    def save(self, folder: Path) -> Saved:
+        """Write the tokenizer, and what the family keeps of its network."""
+        if is_main_process():
+            self.codec.save(folder)
+        saved = self.family.save(self.reader, folder)
+        return replace(saved, config={"labels": list(self.labels), **saved.config})
 
     def _prepare(self, train: Examples) -> None:
         settings = self.settings
-        assert train.texts is not None and self.held.texts is not None
-        rows, starts = sequences(self.codec, train.texts, train.labels)
+        assert train.text is not None and self.held.text is not None
+        rows, starts = sequences(self.codec, train.text, train.labels)
         self.rows: Stream | TextRows
         if settings.pack:
             self.rows = Stream(rows, block=self.block, batch=settings.batch_size, seed=settings.seed)
@@ -100,8 +104,8 @@ class TextTask:
         if self.rows.cut:
             self.notes.append(f"{self.rows.cut} of {len(train)} training texts were cut to {self.block} tokens")
         held = self.held if settings.pack else self.held.spread(settings.validation_limit)
-        assert held.texts is not None
-        self.held_rows, self.held_starts = sequences(self.codec, held.texts, self._known(held.labels))
+        assert held.text is not None
+        self.held_rows, self.held_starts = sequences(self.codec, held.text, self._known(held.labels))
         if settings.pack:
             self._cut_stream()
         if len(held) < len(self.held):
@@ -129,18 +133,6 @@ class TextTask:
         self, network: nn.Module, rows: list[NDArray[np.int32]], starts: list[int], device: torch.device
     ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         batch = max(self.settings.batch_size, 32)
-        return nats(network, rows, starts, pad=self.codec.pad, block=self.block, batch=batch, device=device)
-
-    def _fingerprint(self, train: Examples) -> str:
-        """Identifies this training: settings, tokenizer, base model, and every text and label of both parts."""
-        digest = hashlib.sha256(repr((dataclasses.asdict(self.settings), self.codec.size)).encode())
-        if self.settings.base is not None:
-            digest.update(repr(base_digest(self.settings.base)).encode())
-        for part in (train, self.held):
-            assert part.texts is not None
-            for label, text in zip(part.labels, part.texts, strict=True):
-                digest.update(repr((label, text)).encode())
-            digest.update(b"|")
-        for ids in self.codec.encode(list(train.texts or ())[:1000]):
-            digest.update(ids.tobytes())
-        return digest.hexdigest()
+        return nats(
+            self.family.token_losses, network, rows, starts, pad=self.codec.pad, block=self.block, batch=batch, device=device
+        )

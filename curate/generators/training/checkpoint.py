@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from curate.errors import SettingError, WorkError
-from curate.generators import CurveRow
+from curate.generators.contract.reports import CurveRow
 from curate.generators.training.artifacts import read_tensors, write_tensors
 
 FILE = "checkpoint.safetensors"
@@ -92,7 +92,7 @@ def resume(folder: Path, fingerprint: str) -> tuple[Position, dict[str, torch.Te
         raise WorkError(f"{path} was not written by this version ({error})", hint=f"delete {folder} and train again") from None
     if position.fingerprint != fingerprint:
         raise SettingError(
-            f"{folder} holds an unfinished training with other settings or other examples",
+            f"{folder} holds an unfinished training with other settings or other examples, or of an earlier release",
             hint="train under another name, or delete that folder",
         )
     position.curve = [CurveRow(**row) for row in position.curve]  # type: ignore[arg-type]

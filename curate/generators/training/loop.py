@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from curate.errors import SettingError, WorkError
-from curate.generators import CurveRow, Estimate, FitOptions, FitReport
+from curate.generators.contract.reports import CurveRow, Estimate, FitOptions, FitReport
 from curate.generators.training.checkpoint import FILE, Position, Weights, restore, resume, save
 from curate.generators.training.repeatable import NETWORK, pick_device, stream_seed, threads
 from curate.generators.training.settings import TrainSettings

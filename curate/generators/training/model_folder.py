@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from curate.errors import SettingError, WorkError
-from curate.generators import CurveRow, FitReport
+from curate.errors import SettingError
+from curate.generators.contract.folder import read_report
+from curate.generators.contract.reports import FitReport
 from curate.generators.training.artifacts import write_bytes, write_json, write_tensors
 from curate.generators.training.loop import finish
-from curate.generators.training.repeatable import first_writes
+from curate.generators.training.repeatable import main_process_writes
 from curate.generators.training.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -33,15 +34,15 @@ def write_model(
 ) -> None:
     """Write weights, report and card, then the configuration that declares them complete, then delete the checkpoint.
 
-    Under several processes the first one writes, and the others wait for it.
+    Under several processes the main one writes, and the others wait for it.
 
     Args:
         config: what the plug-in needs to load the model, beside plug-in name and settings.
         tensors: the weights; None where the plug-in has written them.
         outer: keys of config.json that other libraries read, beside "curate".
     """
-    with first_writes() as first:
-        if first:
+    with main_process_writes() as main:
+        if main:
             _write(folder, plugin, settings, config, report, fingerprint, examples, tensors, outer)
 
 
@@ -56,7 +57,7 @@ def _write(
     tensors: Mapping[str, torch.Tensor] | None,
     outer: Mapping[str, Any] | None,
 ) -> None:
-    inner = {"plugin": plugin, "settings": dataclasses.asdict(settings), **config}
+    inner = {"plugin": plugin, "settings": settings.stored(), **config}
     if tensors is not None:
         inner["tensors_sha256"] = write_tensors(folder / "model.safetensors", tensors)
     write_json(folder / "training.json", {"fingerprint": fingerprint, **dataclasses.asdict(report)})
@@ -74,15 +75,7 @@ def already_done(folder: Path, fingerprint: str) -> FitReport | None:
     """
     if not (folder / "config.json").is_file():
         return None
-    path = folder / "training.json"
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        known = found.pop("fingerprint")
-        rows = tuple(CurveRow(**row) for row in found.pop("curve"))
-        rest: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in found.items()}
-        report = FitReport(curve=rows, **rest)
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise WorkError(f"{path} is damaged ({error})", hint=f"delete {folder} and train again") from None
+    report, known = read_report(folder)
     if known != fingerprint:
         raise SettingError(
             f"{folder} holds a model of other settings or other examples",
@@ -117,5 +110,5 @@ def card(name: str, plugin: str, settings: TrainSettings, config: Mapping[str, A
     lines += [f"- {note}" for note in report.notes] + ([""] if report.notes else [])
     lines += ["What it draws resembles its training examples and may repeat some of them. No test for copies shows that it"]
     lines += ["does not reveal what it learned from. Do not use its samples for validation or test.", "", "## Settings", ""]
-    lines += ["```json", json.dumps(dataclasses.asdict(settings), indent=1, ensure_ascii=False), "```", ""]
+    lines += ["```json", json.dumps(settings.stored(), indent=1, ensure_ascii=False), "```", ""]
     return "\n".join(lines)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 
-def leads() -> bool:
+def is_main_process() -> bool:
     """Whether this process writes: the first of those that `accelerate launch` started; alone it always does."""
     return int(os.environ.get("RANK", "0")) == 0
 
@@ -23,7 +23,7 @@ def share_of_threads(threads: int) -> int:
     return max(1, threads // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
-def meet(device: str) -> None:
+def barrier(device: str) -> None:
     """Wait until every launched process has come here; alone, go on at once.
 
     Args:

@@ -8,17 +8,16 @@ fixed size, a power of two, on a number of threads that is a power of two, and b
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
-from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from curate.errors import SettingError
-from curate.generators.training.processes import leads
+from curate.generators.training.processes import is_main_process
 
 ORDER, NOISE, NETWORK, VALIDATION = range(4)
 """Purposes of random streams, so that no two share one."""
@@ -99,25 +98,42 @@ def sample_stream(seed: int) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(seed))
 
 
-def check_draw_settings(settings: dict[str, Any], known: dict[str, Any]) -> None:
-    """Refuse names that are not known, and batch and thread numbers that are not powers of two."""
-    unknown = sorted(settings.keys() - known.keys())
-    if unknown:
-        raise SettingError(f"no draw setting is called {unknown[0]!r}", hint="one of: " + ", ".join(sorted(known)))
-    missing = sorted(known.keys() - settings.keys())
-    if missing:
-        raise SettingError(f"draw settings lack {missing[0]!r}", hint="take them from draw_settings()")
-    for name in ("batch", "threads"):
-        value = settings[name]
-        if not isinstance(value, int) or value < 1 or value & (value - 1):
-            raise SettingError(f"{name} must be a power of two, got {value!r}")
+class Streams:
+    """One random stream a row of a batch: what a row draws depends on its own seed, and on nothing beside it.
+
+    Args:
+        seeds: one a row, each in [0, 2**63).
+        device: where the numbers are wanted; they are always drawn on the CPU.
+    """
+
+    def __init__(self, seeds: Sequence[int], device: torch.device | str = "cpu") -> None:
+        self._streams, self.device = [sample_stream(seed) for seed in seeds], device
+
+    def __len__(self) -> int:
+        return len(self._streams)
+
+    def normal(self, shape: tuple[int, ...]) -> torch.Tensor:
+        """(B, *shape) float32, the next standard normal numbers of each row."""
+        rows = [stream.standard_normal(shape, dtype=np.float32) for stream in self._streams]
+        return torch.from_numpy(np.stack(rows)).to(self.device)
+
+    def uniform(self) -> torch.Tensor:
+        """(B,) float64, the next number in [0, 1) of each row; on the CPU."""
+        return torch.from_numpy(np.array([stream.random() for stream in self._streams]))
 
 
 @contextmanager
-def first_writes() -> Iterator[bool]:
-    """Give True to the process that writes; every process leaves only when that one has."""
+def main_process_writes() -> Iterator[bool]:
+    """Give True to the main process, which writes; every process leaves only when that one has."""
     try:
-        yield leads()
+        yield is_main_process()
     finally:
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.barrier()
+
+
+def seeded(seed: int, make: Callable[[], nn.Module]) -> nn.Module:
+    """Build a network from a seed without moving the caller's random stream."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return make()

@@ -9,24 +9,36 @@ import pytest
 import torch
 
 from curate.errors import SettingError
-from curate.generators.images.probability_paths import SAMPLERS, TIMES, Diffusion, Flow, euler, heun, make_path, midpoint
+from curate.generators.images.objectives import (
+    SAMPLERS,
+    TIMES,
+    FlowMatching,
+    GaussianDiffusion,
+    euler,
+    heun,
+    make_objective,
+    midpoint,
+)
 
-PATHS = [("flow", "linear"), *((objective, s) for objective in ("noise", "velocity") for s in ("linear", "cosine"))]
+PATHS = [
+    ("flow_matching", "linear"),
+    *((objective, s) for objective in ("epsilon", "v_prediction") for s in ("linear", "cosine")),
+]
 
 
 def knows_one_image(path, image):
     """The best possible network where the data are one image: it solves x_t = a·x + s·e for e, and answers the target."""
 
     def predict(noisy, time):
-        times = torch.full((len(noisy),), time / TIMES if isinstance(path, Flow) else time)
-        if isinstance(path, Flow):
+        times = torch.full((len(noisy),), time / TIMES if isinstance(path, FlowMatching) else time)
+        if isinstance(path, FlowMatching):
             t = times[0]
             return (image - noisy) / (1 - t)  # x − e with e = (x_t − t·x) / (1 − t)
         # Between two of the discrete times the signal follows from the interpolated ratio, as in `slope`.
         ratio = math.exp(np.interp(time, np.arange(TIMES), path.log_ratio))
         signal, rest = 1 / math.sqrt(1 + ratio**2), ratio / math.sqrt(1 + ratio**2)
         noise = (noisy - signal * image) / rest
-        return signal * noise - rest * image if path.velocity else noise
+        return signal * noise - rest * image if path.v_prediction else noise
 
     return predict
 
@@ -37,9 +49,9 @@ def test_every_sampler_arrives_at_the_only_image_there_is(objective, schedule, s
     random = torch.Generator().manual_seed(1)
     image = torch.rand((2, 1, 3, 3), generator=random) * 1.8 - 0.9
     noise = torch.randn(image.shape, generator=random)
-    path = make_path(objective, schedule)
+    path = make_objective(objective, schedule)
     grid = path.grid(12)
-    if objective == "flow" and sampler == "heun":
+    if objective == "flow_matching" and sampler == "heun":
         grid[-1] = 0.999  # the one-image velocity divides by 1 − t
     drawn = SAMPLERS[sampler](lambda y, u: path.slope(knows_one_image(path, image), y, u), path.start(noise), grid)
     assert torch.allclose(drawn, image, atol=0.02)
@@ -49,14 +61,14 @@ def test_every_sampler_arrives_at_the_only_image_there_is(objective, schedule, s
 def test_target_and_mixture_give_the_data_back(objective, schedule):
     random = torch.Generator().manual_seed(2)
     data, noise = torch.rand((64, 1, 2, 2), generator=random) * 2 - 1, torch.randn((64, 1, 2, 2), generator=random)
-    path = make_path(objective, schedule)
+    path = make_objective(objective, schedule)
     times = path.times(torch.linspace(0.05, 0.9, 64))
     mixed, target = path.mix(data, noise, times), path.target(data, noise, times)
-    if objective == "flow":
+    if objective == "flow_matching":
         back = mixed + (1 - times[:, None, None, None]) * target
     else:
         kept = path.kept[times.long()].float()[:, None, None, None]
-        if objective == "velocity":
+        if objective == "v_prediction":
             back = kept.sqrt() * mixed - (1 - kept).sqrt() * target
         else:
             back = (mixed - (1 - kept).sqrt() * target) / kept.sqrt()
@@ -68,12 +80,12 @@ def test_target_and_mixture_give_the_data_back(objective, schedule):
 def test_the_error_falls_with_the_order_of_the_rule(rule, order):
     # dy/dt = y·cos t has the solution exp(sin t).
     start, exact = torch.tensor([1.0], dtype=torch.float64), math.exp(math.sin(1))
-    errors = [abs(float(rule(lambda y, t: y * math.cos(t), start, Flow().grid(n))) - exact) for n in (40, 80)]
+    errors = [abs(float(rule(lambda y, t: y * math.cos(t), start, FlowMatching().grid(n))) - exact) for n in (40, 80)]
     assert errors[0] / errors[1] == pytest.approx(2**order, rel=0.15)
 
 
 def test_euler_on_a_noise_path_is_ddim():
-    path = Diffusion(velocity=False, schedule="linear")
+    path = GaussianDiffusion(v_prediction=False, schedule="linear")
     image = torch.full((1, 1, 1, 1), 0.3)
     grid = path.grid(6)
 
@@ -95,8 +107,10 @@ def test_euler_on_a_noise_path_is_ddim():
 
 def test_schedules_lose_the_signal_step_by_step():
     for schedule in ("linear", "cosine"):
-        kept = Diffusion(velocity=False, schedule=schedule).kept.numpy()
+        kept = GaussianDiffusion(v_prediction=False, schedule=schedule).kept.numpy()
         assert (np.diff(kept) < 0).all() and kept[0] > 0.99 and kept[-1] < 1e-3
-    assert Diffusion(velocity=False, schedule="linear").kept[1] == pytest.approx((1 - 1e-4) * (1 - 1e-4 - (0.02 - 1e-4) / 999))
+    assert GaussianDiffusion(v_prediction=False, schedule="linear").kept[1] == pytest.approx(
+        (1 - 1e-4) * (1 - 1e-4 - (0.02 - 1e-4) / 999)
+    )
     with pytest.raises(SettingError, match="schedule"):
-        Diffusion(velocity=True, schedule="quadratic")
+        GaussianDiffusion(v_prediction=True, schedule="quadratic")

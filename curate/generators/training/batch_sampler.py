@@ -11,7 +11,7 @@ from curate.errors import SettingError
 from curate.generators.training.repeatable import ORDER
 
 
-class Order:
+class BatchSampler:
     """Shuffled epochs, one after the other, cut into batches.
 
     Args:
@@ -58,7 +58,7 @@ class Order:
 
 
 def label_numbers(labels: Sequence[str | None], known: Sequence[str], *, strict: bool) -> NDArray[np.int64]:
-    """(n,) the place of each label among the known ones; "no label" is the number after the last.
+    """(n,) the place of each label among the known ones; the null label is the number after the last.
 
     Args:
         strict: raise at a label that is not known; otherwise it counts as none.

@@ -27,7 +27,7 @@ Predict = Callable[[Tensor, float], Tensor]
 """The network: (B, C, H, W) and a time on the scale of `TIMES` to (B, C, H, W)."""
 
 
-class Path(Protocol):
+class Objective(Protocol):
     """One objective."""
 
     def times(self, uniform: Tensor) -> Tensor:
@@ -59,7 +59,7 @@ class Path(Protocol):
         ...
 
 
-class Flow:
+class FlowMatching:
     """Rectified flow, or conditional flow matching with straight lines: x_t = (1−t)·e + t·x, target x − e.
 
     Source: Lipman et al. 2023 (arXiv:2210.02747, eq. 23); Liu et al. 2023 (arXiv:2209.03003, eq. 1). Training times are
@@ -88,17 +88,17 @@ class Flow:
         return predict(y, u * TIMES)
 
 
-class Diffusion:
-    """DDPM's variance-preserving path: x_t = √ā·x + √(1−ā)·e, with the noise or the velocity as target.
+class GaussianDiffusion:
+    """DDPM's variance-preserving path: x_t = √ā·x + √(1−ā)·e, with the noise e (epsilon) or v as target.
 
     Source: Ho et al. 2020 (arXiv:2006.11239, eq. 4 and 14; linear schedule: section 4); cosine schedule: Nichol & Dhariwal 2021
-    (arXiv:2102.09672, eq. 17); velocity v = √ā·e − √(1−ā)·x: Salimans & Ho 2022 (arXiv:2202.00512, appendix D).
+    (arXiv:2102.09672, eq. 17); v = √ā·e − √(1−ā)·x: Salimans & Ho 2022 (arXiv:2202.00512, appendix D).
     A draw follows dy/du = (y − D(y; u)) / u with y = x_t / √ā and u = √((1−ā)/ā), from large u to 0 (Karras et al. 2022, eq. 3
     and 5), where D, the clean image that the network believes in, is held in [−1, 1] as DDPM's own sampler does.
     """
 
-    def __init__(self, *, velocity: bool, schedule: str) -> None:
-        self.velocity = velocity
+    def __init__(self, *, v_prediction: bool, schedule: str) -> None:
+        self.v_prediction = v_prediction
         self.kept = torch.from_numpy(_kept_signal(schedule))  # (TIMES,) float64, ā
         self.log_ratio = (0.5 * ((1 - self.kept).log() - self.kept.log())).numpy()  # (TIMES,) ln u, rising
 
@@ -113,7 +113,7 @@ class Diffusion:
         return signal * data + rest * noise
 
     def target(self, data: Tensor, noise: Tensor, times: Tensor) -> Tensor:
-        if not self.velocity:
+        if not self.v_prediction:
             return noise
         signal, rest = self._shares(times)
         return signal * noise - rest * data
@@ -131,7 +131,7 @@ class Diffusion:
     def slope(self, predict: Predict, y: Tensor, u: float) -> Tensor:
         signal = 1 / math.sqrt(1 + u * u)
         answer = predict(y * signal, float(np.interp(math.log(u), self.log_ratio, np.arange(TIMES))))
-        clean = signal * signal * y - signal * u * answer if self.velocity else y - u * answer
+        clean = signal * signal * y - signal * u * answer if self.v_prediction else y - u * answer
         return (y - clean.clamp(-1, 1)) / u
 
     def _shares(self, times: Tensor) -> tuple[Tensor, Tensor]:
@@ -139,9 +139,11 @@ class Diffusion:
         return _wide(kept.sqrt().float()), _wide((1 - kept).sqrt().float())
 
 
-def make_path(objective: str, schedule: str) -> Path:
-    """The path of an objective ("flow", "noise", "velocity"); the schedule is read by the last two."""
-    return Flow() if objective == "flow" else Diffusion(velocity=objective == "velocity", schedule=schedule)
+def make_objective(name: str, schedule: str) -> Objective:
+    """The objective of a name: "flow_matching", "epsilon" or "v_prediction"; the last two read the noise schedule."""
+    return (
+        FlowMatching() if name == "flow_matching" else GaussianDiffusion(v_prediction=name == "v_prediction", schedule=schedule)
+    )
 
 
 Slope = Callable[[Tensor, float], Tensor]

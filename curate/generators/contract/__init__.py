@@ -1,0 +1,1 @@
+"""The values of the generators' contract: examples, draws, reports, and the model folder."""
