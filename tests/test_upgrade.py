@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from curate import check, dedupe, embed, open_workspace
+from curate import check, dedupe, embed, open_workspace, reproduce, train
 from curate.errors import SettingError
 
 FIXTURE = Path(__file__).parent / "fixtures" / "workspace-0.1.0.tar.gz"
@@ -61,3 +61,19 @@ def test_an_old_workspace_embeds_its_images_anew_when_asked_and_is_whole_after(o
         report = check(workspace)
     assert report.findings == ()
     assert not any("earlier version" in note for note in report.notes)
+
+
+@pytest.mark.parametrize("model", ["pictures", "words"])
+def test_a_model_of_an_old_workspace_draws_its_samples_again_bit_for_bit(old: Path, model: str):
+    with open_workspace(old) as workspace:
+        again = reproduce(workspace, model=model)
+    assert again.samples > 5 and (again.different, again.notes) == ((), ())
+
+
+def test_a_training_of_an_old_workspace_is_known_again_by_its_command(old: Path):
+    with open_workspace(old) as workspace:
+        tiny = {"steps": 4, "widths": [24], "layers": 1}
+        report = train(workspace, "diffusion", "digits/train", preset="tiny", settings=tiny, name="pictures")
+        assert (report.already, report.model, report.steps) == (True, "pictures", 4)
+        other = train(workspace, "diffusion", "digits/train", preset="tiny", settings={**tiny, "objective": "epsilon"})
+        assert not other.already
