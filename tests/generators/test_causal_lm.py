@@ -202,7 +202,7 @@ def test_a_bad_request_is_refused(trained, digits):
     for bad in ({"temperature": -1}, {"top_p": 0}, {"max_tokens": 1.5}, {"prompt": 3}, {"threads": 3}):
         with pytest.raises(SettingError):
             model.draw_settings(bad)
-    with pytest.raises(SettingError, match="learns texts"):
+    with pytest.raises(SettingError, match="learns from text"):
         CausalLanguage(TINY).fit(*digits, trained[0])
     with pytest.raises(SettingError, match="base"):
         LanguageSettings(lora=True)
