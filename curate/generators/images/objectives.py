@@ -59,7 +59,7 @@ class Objective(Protocol):
         ...
 
 
-class FlowMatching:
+class FlowMatching(Objective):
     """Rectified flow, or conditional flow matching with straight lines: x_t = (1−t)·e + t·x, target x − e.
 
     Source: Lipman et al. 2023 (arXiv:2210.02747, eq. 23); Liu et al. 2023 (arXiv:2209.03003, eq. 1). Training times are
@@ -88,7 +88,7 @@ class FlowMatching:
         return predict(y, u * TIMES)
 
 
-class GaussianDiffusion:
+class GaussianDiffusion(Objective):
     """DDPM's variance-preserving path: x_t = √ā·x + √(1−ā)·e, with the noise e (epsilon) or v as target.
 
     Source: Ho et al. 2020 (arXiv:2006.11239, eq. 4 and 14; linear schedule: section 4); cosine schedule: Nichol & Dhariwal 2021

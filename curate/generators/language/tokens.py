@@ -49,7 +49,7 @@ class Codec(Protocol):
         ...
 
 
-class OwnCodec:
+class OwnCodec(Codec):
     """A tokenizer trained on the part, with one control token a label.
 
     Args:
@@ -95,7 +95,7 @@ class OwnCodec:
         return int(found)
 
 
-class BaseCodec:
+class BaseCodec(Codec):
     """The tokenizer of a pretrained model; the label is written into a prompt.
 
     Args:
