@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -274,9 +272,6 @@ def describe_dedupe(report: DedupeReport) -> str:
         if report.groups
         else "  no duplicates were found",
         f"  since the last dedupe: {report.newly_dropped:,} {would}newly dropped, {report.restored:,} {would}restored",
-        "  more than 90 % of the samples are duplicates: look before you trust it"
-        if report.dropped > 0.9 * report.samples
-        else None,
         f"  labels: {report.relabelled:,} {would}dropped with another label than the sample that stands for them"
         if report.relabelled
         else None,
@@ -344,19 +339,10 @@ def _line(sample: Sample, width: int = 160) -> str:
     return f"{sample.sample_id}  {text[:width]}{'…' if len(text) > width else ''}"
 
 
-def _difference(kept: str | None, dropped: str | None, width: int = 300) -> str:
-    """The dropped text with [-what only the kept one has-] and {+what only it has+}; long equal runs are shortened."""
-    before, after = (re.findall(r"\s+|\w+|[^\w\s]", text or "")[:2000] for text in (kept, dropped))
-    red, green, off = ("\x1b[31m", "\x1b[32m", "\x1b[0m") if sys.stdout.isatty() else ("", "", "")
-    parts = []
-    for kind, i, j, k, m in difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
-        if kind == "equal":
-            same = "".join(after[k:m])
-            parts.append(same if len(same) <= 60 else f"{same[:28]} … {same[-28:]}")
-            continue
-        if i < j:
-            parts.append(f"{red}[-{''.join(before[i:j])}-]{off}")
-        if k < m:
-            parts.append(f"{green}{{+{''.join(after[k:m])}+}}{off}")
-    text = re.sub(r"\s+", " ", "".join(parts))
-    return text if len(text) <= width else text[:width] + "…"
+def _difference(kept: str | None, dropped: str | None) -> str:
+    """The dropped text with [-what only the kept one has-] and {+what only it has+}, in colours on a terminal."""
+    from curate.differences import marked
+
+    if not sys.stdout.isatty():
+        return marked(kept or "", dropped or "")
+    return marked(kept or "", dropped or "", removed="\x1b[31m[-{}-]\x1b[0m", added="\x1b[32m{{+{}+}}\x1b[0m")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from curate.catalog import datasets, evidence, vectors, verdicts
 from curate.catalog.datasets import Dataset
 from curate.columns import as_array
-from curate.deduplication.alarm import stop_if_alarming
+from curate.deduplication.alarm import copies_note, stop_if_alarming
 from curate.deduplication.contents import Contents, distinct_contents
 from curate.deduplication.contents_cache import known_contents
 from curate.deduplication.inputs import embed_missing_vectors
@@ -118,7 +118,7 @@ class Job:
             matched={r.name: sum(j.matched.get(r.name, 0) for j in judged.values()) for r in self.references},
             dry_run=run_id is None,
             seconds=round(time.monotonic() - started, 3),
-            notes=tuple(dict.fromkeys([*notes, *(note for j in judged.values() for note in j.notes)])),
+            notes=tuple(dict.fromkeys([*copies_note(judged.values()), *notes, *(n for j in judged.values() for n in j.notes)])),
         )
 
 

@@ -15,9 +15,10 @@ from curate.catalog.models import ModelRow
 from curate.catalog.reporting import DrawnExample, LabelCount, MetricRow, RejectReason, SourceCount
 from curate.catalog.samples import Sample
 from curate.catalog.splits import Split
+from curate.differences import Piece, differences, excerpt, visible
 from curate.reporting.charts import Chart, fit_in_map, loss_chart, marks, principal_plane
 from curate.reporting.flow import Flow, Link, Node, lay_out
-from curate.reporting.media import Piece, Thumbnail, Thumbnails, differences, excerpt, visible
+from curate.reporting.media import Thumbnail, Thumbnails
 from curate.workspace import Workspace
 
 LABELS = 30

@@ -33,6 +33,11 @@ def parse_ratios(text: str) -> dict[str, float]:
 
 
 def checked_ratios(ratios: Mapping[str, float]) -> dict[str, float]:
+    """The shares above 0, in the order of the parts.
+
+    Raises:
+        SettingError: a part is unknown, a share is outside 0 to 1, or they do not add up to 1.
+    """
     unknown = [part for part in ratios if part not in PARTS]
     if unknown:
         raise SettingError(f"a split has the parts {', '.join(PARTS)}, got {unknown[0]!r}", hint=_RATIOS_HINT)

@@ -418,7 +418,8 @@ def test_a_false_group_stops_the_step_shows_itself_and_changes_nothing_until_tol
     group = ids(workspace)[others:]
     shown = re.findall(r"\n    (\d+): (.*)", str(stopped.value))
     assert len(shown) == 5 and int(shown[0][0]) == group[0] and {int(sample_id) for sample_id, _ in shown} <= set(group)
-    assert all(texts[int(sample_id)].startswith(excerpt) and len(excerpt) == 100 for sample_id, excerpt in shown)
+    assert texts[group[0]].startswith(shown[0][1].partition("…")[0])
+    assert all(f"{{+tail{texts[int(sample_id)].rpartition('tail')[2]}+}}" in difference for sample_id, difference in shown[1:])
     assert written(workspace) == (0, 0)
     assert workspace.catalog.rows("SELECT status FROM runs WHERE step = 'dedupe'") == [("failed",)]
     report = dedupe(workspace, "d", methods=TEXT_METHODS, yes=True)
@@ -434,6 +435,18 @@ def test_a_group_of_a_quarter_raises_no_alarm(workspace):
 def test_many_byte_identical_copies_raise_no_alarm(workspace):
     put(workspace, ["same"] * 150 + [f"text {n}" for n in range(50)])
     assert dedupe(workspace, "d", methods=["exact"]).dropped == 149
+
+
+def test_nearly_all_being_copies_is_said_in_the_report(workspace):
+    put(workspace, ["same"] * 150 + [f"text {n}" for n in range(5)])
+    report = dedupe(workspace, "d", methods=["exact"])
+    assert "149 of 155 samples repeat another, 149 of them to the letter: look before you trust it" in report.notes
+
+
+def test_a_dozen_samples_that_are_nearly_all_dropped_raise_the_alarm_too(workspace):
+    put(workspace, near_copies(12))
+    with pytest.raises(NeedsConfirmation, match="11 of 12 samples would be dropped"):
+        dedupe(workspace, "d", methods=TEXT_METHODS)
 
 
 # ── settings ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -19,16 +19,17 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from curate.cli import app
+from curate.differences import differences, excerpt, visible
 from curate.errors import InputError
 from curate.reporting import media as _report_media
 from curate.reporting.charts import MAP_SIZE, fit_in_map, gauge, loss_chart, nice_ticks, principal_plane, thin
 from curate.reporting.flow import Link, Node, lay_out
-from curate.reporting.media import Thumbnails, differences, excerpt, visible
+from curate.reporting.media import Thumbnails
 from curate.steps.ingest import ingest
 from curate.steps.report import report
 from curate.workspace import create_workspace, open_workspace
 
-TEMPLATES = Path(_report_media.__file__).parent / "_report"
+TEMPLATES = Path(_report_media.__file__).parent / "templates"
 VOID = {"meta", "link", "img", "br", "input"}
 
 
