@@ -22,6 +22,7 @@ from typing import Any
 from curate.errors import PluginWarning, SettingError
 
 FAMILIES = {
+    "modalities": "Modality",
     "readers": "Reader",
     "writers": "Writer",
     "embedders": "Embedder",

@@ -19,9 +19,11 @@ class Record(NamedTuple):
     """A row of named values, JSON-like (str, int, float, bool, None, list, dict, bytes for media)."""
     text: str | None = None
     media: bytes | None = None
-    """An image file as it lies, still encoded; nobody has decoded it yet."""
+    """A media file as it lies, still encoded; nobody has decoded it yet."""
     path: str = ""
     """The file's own path inside its source (an archive member), or "" where the source is the file."""
+    modality: str = ""
+    """What `text` or `media` is, where the reader knows; "" for plain text, and for media to be told by their first bytes."""
 
 
 class Reject(NamedTuple):
@@ -39,6 +41,33 @@ class Skip(NamedTuple):
 
     path: str
     reason: str
+
+
+ANY = frozenset({"any"})
+"""What a plug-in says in its `modalities` that takes samples of whatever modality."""
+
+
+def takes(modalities: frozenset[str], name: str) -> bool:
+    """Whether a plug-in of these `modalities` takes samples of the modality of a name."""
+    return name in modalities or not ANY.isdisjoint(modalities)
+
+
+class MediaColumn(NamedTuple):
+    """How the media of one modality stand in what writers make.
+
+    Attributes:
+        name: of the column: "image".
+        folder: of the files, where they lie beside a table: "images".
+        about: one sentence for the card.
+        feature: the class that Hugging Face's `datasets` decodes them by: "Image"; None where it has none.
+        schema_type: schema.org's type, for Croissant: "sc:ImageObject".
+    """
+
+    name: str
+    folder: str
+    about: str
+    feature: str | None = None
+    schema_type: str = "sc:MediaObject"
 
 
 class Progress(Protocol):

@@ -39,7 +39,7 @@ NOTED: tuple[tuple[str, str], ...] = (
 )
 """What is worth saying and breaks nothing: a count, and a sentence with the place {count}."""
 
-_TEXTS = "(SELECT sample_id, text, content_hash FROM {table} WHERE modality = 'text')"
+_TEXTS = "(SELECT sample_id, text, content_hash FROM {table} WHERE blob IS NULL)"
 _BOTH = "(SELECT sample_id FROM real_samples UNION ALL SELECT sample_id FROM synthetic_samples)"
 _FROM_BACKUP = "restore the catalog from a backup"
 
@@ -198,7 +198,7 @@ RULES: tuple[Rule, ...] = (
             WHERE m.checkpoint_hash IS NULL OR s.depth <= m.depth
                OR NOT EXISTS (SELECT 1 FROM splits p WHERE p.split_id = m.split_id)
                OR NOT EXISTS (SELECT 1 FROM runs r WHERE r.run_id = s.run_id)
-               OR (s.modality = 'text' AND s.text IS NULL) OR (s.modality = 'image' AND s.blob IS NULL)
+               OR (s.text IS NULL AND s.blob IS NULL)
                OR json_type(s.settings) <> 'OBJECT' OR json_type(s.parents) <> 'ARRAY'
             UNION SELECT u.sample_id FROM (SELECT sample_id, unnest(from_json(parents, '["BIGINT"]')) AS parent
                                            FROM synthetic_samples) u

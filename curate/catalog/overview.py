@@ -12,19 +12,18 @@ def dataset_counts(catalog: Catalog) -> list[dict[str, Any]]:
     """Every dataset with its samples by modality and state, and what could not be read into it."""
     rows = catalog.rows(
         """WITH counted AS (
-               SELECT s.dataset_id, count(*) AS samples, count(*) FILTER (WHERE modality = 'text') AS texts,
-                      count(*) FILTER (WHERE modality = 'image') AS images, count(*) FILTER (WHERE v.action = 'drop')
-                      AS dropped,
+               SELECT s.dataset_id, count(*) AS samples, histogram(modality) AS modalities,
+                      count(*) FILTER (WHERE v.action = 'drop') AS dropped,
                       count(DISTINCT label) AS labels, sum(size_bytes)::BIGINT AS bytes
                FROM real_samples s LEFT JOIN current_verdicts v USING (sample_id) GROUP BY ALL
            ), refused AS (
                SELECT dataset_id, count(*) AS rejects FROM rejects JOIN sources USING (source_id) GROUP BY ALL
            )
-           SELECT d.name, d.licence, coalesce(samples, 0), coalesce(texts, 0), coalesce(images, 0), coalesce(labels, 0),
+           SELECT d.name, d.licence, coalesce(samples, 0), coalesce(modalities, MAP {}), coalesce(labels, 0),
                   coalesce(bytes, 0), coalesce(samples - dropped, 0), coalesce(dropped, 0), coalesce(rejects, 0)
            FROM datasets d LEFT JOIN counted USING (dataset_id) LEFT JOIN refused USING (dataset_id) ORDER BY d.name"""
     )
-    names = ("name", "licence", "samples", "texts", "images", "labels", "bytes", "kept", "dropped", "rejects")
+    names = ("name", "licence", "samples", "modalities", "labels", "bytes", "kept", "dropped", "rejects")
     return [dict(zip(names, row, strict=True)) for row in rows]
 
 

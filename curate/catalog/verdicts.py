@@ -44,10 +44,11 @@ def rows_to_judge(catalog: Catalog, dataset_id: int, modality: str, *, lengths: 
         lengths: tell them too, for which every text is read.
 
     Returns:
-        sample_id, content_hash, size_bytes, length (characters, or pixels of an image; null unless asked for), action and
-        owner of the verdict that counts.
+        sample_id, content_hash, size_bytes, length (characters, pixels, or bytes of a blob without pixels; null unless asked
+        for), action and owner of the verdict that counts.
     """
-    length = "CASE WHEN s.modality = 'text' THEN length(s.text) ELSE s.width::BIGINT * s.height END" if lengths else "NULL"
+    of_blob = "coalesce(s.width::BIGINT * s.height, s.size_bytes)"
+    length = f"CASE WHEN s.blob IS NULL THEN length(s.text) ELSE {of_blob} END" if lengths else "NULL"
     return catalog.table(
         f"""SELECT s.sample_id, s.content_hash, s.size_bytes, ({length})::BIGINT AS length, v.action, v.owner
            FROM real_samples s LEFT JOIN current_verdicts v USING (sample_id)

@@ -9,6 +9,7 @@ from curate.catalog import checks, vectors
 from curate.checking.look import Look, apply_rule
 from curate.embedding.specs import loaded
 from curate.errors import InputError, MissingExtra, SettingError
+from curate.modalities import load_modality
 from curate.workspace import Workspace
 
 _LEAST_COSINE = 0.999
@@ -77,12 +78,13 @@ def _embed_again(look: Look, row: vectors.EmbedderRow) -> int:
         ids, stored = vectors.load(look.catalog, row.slug, sample_ids=np.array(chosen), origin="all")
         contents = vectors.contents(look.catalog, ids)
         again = np.empty_like(stored)
-        for modality in ("text", "image"):
+        for modality in sorted({content.modality for content in contents}):
             rows = [n for n, content in enumerate(contents) if content.modality == modality]
-            if rows and modality == "text":
-                again[rows] = embedder.embed_texts([contents[n].text or "" for n in rows])
-            elif rows:
-                again[rows] = embedder.embed_images([_blob(look.workspace, contents[n]) for n in rows])
+            kind = load_modality(modality)
+            shown: list[str | bytes] = [
+                contents[n].text or "" if kind.stored == "text" else _blob(look.workspace, contents[n]) for n in rows
+            ]
+            again[rows] = kind.embed(embedder, shown)
     off = ids[~((again * stored).sum(axis=1) > _LEAST_COSINE)]
     if len(off):
         message = f"{len(off)} of {len(ids)} samples embedded again by {row.slug} have another vector than is stored"

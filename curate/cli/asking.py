@@ -244,8 +244,9 @@ def _describe_status(report: StatusReport) -> str:
 
 
 def _describe_dataset(dataset: DatasetStatus) -> str:
-    held = {"texts": dataset.texts, "images": dataset.images}
-    what = tally({name: count for name, count in held.items() if count}) or "no samples"
+    from curate.modalities import load_modality
+
+    what = tally({load_modality(name).plural: count for name, count in dataset.modalities.items()}) or "no samples"
     covered = ", ".join(f"{slug} {count:,} ({count / max(dataset.samples, 1):.0%})" for slug, count in dataset.vectors.items())
     return lines(
         f"{dataset.name}: {what}, {dataset.labels:,} labels, {_size(dataset.bytes)}, licence {dataset.licence or 'not stated'}",

@@ -68,7 +68,7 @@ class Deduper(Protocol):
     """One idea of what a duplicate is."""
 
     modalities: ClassVar[frozenset[str]]
-    """Of "text" and "image"."""
+    """Names of modalities, or `ANY`."""
     consumes: ClassVar[Literal["hash", "text", "vectors"]]
     """What it compares: (n, 16) uint8 content hashes, texts, or (n, d) float32 unit vectors of an embedder."""
     embedder: ClassVar[str | None]

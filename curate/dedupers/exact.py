@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from curate.dedupers import MarkOptions, Marks, TextAccess
 from curate.dedupers.rows.runs import first_of_equal
 from curate.errors import SettingError
-from curate.records import Progress
+from curate.records import ANY, Progress
 
 
 class ExactDeduper:
@@ -21,7 +21,7 @@ class ExactDeduper:
         threshold: 1 or None; nothing is almost identical.
     """
 
-    modalities: ClassVar[frozenset[str]] = frozenset({"text", "image"})
+    modalities: ClassVar[frozenset[str]] = ANY
     consumes: ClassVar[Literal["hash", "text", "vectors"]] = "hash"
     embedder: ClassVar[str | None] = None
     measure: ClassVar[str] = "identical bytes"

@@ -17,7 +17,7 @@ from curate.dedupers.cosine_join.join import Pass
 from curate.dedupers.cosine_join.prefix import check_unit, choose_rotation
 from curate.dedupers.rows.runs import first_of_equal
 from curate.errors import SettingError
-from curate.records import Progress
+from curate.records import ANY, Progress
 from curate.spill.residency import Residency
 from curate.spill.scratch import Scratch
 
@@ -45,7 +45,7 @@ class Semantic:
     bound is that of a norm-augmented projection (Teflioudi and Gemulla, LEMP, 2016).
     """
 
-    modalities: ClassVar[frozenset[str]] = frozenset({"text", "image"})
+    modalities: ClassVar[frozenset[str]] = ANY
     consumes: ClassVar[Literal["hash", "text", "vectors"]] = "vectors"
     embedder: ClassVar[str | None] = None
     measure: ClassVar[str] = "cosine of embedding vectors"

@@ -20,8 +20,9 @@ from curate.catalog.datasets import Dataset
 from curate.catalog.splits import PARTS
 from curate.columns import as_array, as_truth
 from curate.deduplication.contents import Contents, distinct_contents
-from curate.deduplication.methods import DEFAULT_METHODS, Method, choose_methods
+from curate.deduplication.methods import Method, choose_methods
 from curate.deduplication.rounds import judge_contents
+from curate.modalities import load_modality
 from curate.workspace import Workspace
 
 MOST_PASSES = 64
@@ -62,7 +63,7 @@ def comparison_of(workspace: Workspace, dataset: Dataset) -> Comparison:
             for name, recorded in settings.get(modality, {}).items():
                 known.setdefault(name, recorded)
         chosen[modality] = []
-        for name in dict.fromkeys([*DEFAULT_METHODS[modality], *known]):
+        for name in dict.fromkeys([*load_modality(modality).dedupe_methods, *known]):
             method = _method(workspace, name, modality, known.get(name), notes)
             if method and method.slug and len(vectors.missing(workspace.catalog, method.slug, dataset.dataset_id, [modality])):
                 notes.append(f"{name} did not look across parts, for want of vectors: curate embed {dataset.name}")

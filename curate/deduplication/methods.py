@@ -10,11 +10,11 @@ from curate import plugins
 from curate.catalog import samples, vectors
 from curate.catalog.datasets import Dataset
 from curate.dedupers import Deduper
-from curate.embedding.specs import canonical_spec, loaded
+from curate.embedding.specs import canonical_spec, default_spec, loaded
 from curate.errors import InputError, SettingError
+from curate.modalities import load_modality
+from curate.records import takes
 from curate.workspace import Workspace
-
-DEFAULT_METHODS = {"text": ("exact", "minhash", "semantic"), "image": ("exact", "perceptual")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +57,9 @@ def choose_methods(
     Raises:
         SettingError: a name, threshold or setting is not allowed.
     """
-    classes = {name: plugins.load("dedupers", name) for name in (names or DEFAULT_METHODS[modality])}
+    classes = {name: plugins.load("dedupers", name) for name in (names or load_modality(modality).dedupe_methods)}
     order = {"hash": 0, "text": 1, "vectors": 2}
-    chosen = sorted((n for n, c in classes.items() if modality in c.modalities), key=lambda n: order[classes[n].consumes])
+    chosen = sorted((n for n, c in classes.items() if takes(c.modalities, modality)), key=lambda n: order[classes[n].consumes])
     return [
         _make(workspace, n, classes[n], modality, _threshold_of(n, classes[n], threshold), settings, embedder) for n in chosen
     ]
@@ -111,7 +111,7 @@ def _make(
 ) -> Method:
     spec = slug = None
     if kind.consumes == "vectors":
-        spec = canonical_spec(kind.embedder or embedder or getattr(workspace.settings.embedders, modality))
+        spec = canonical_spec(kind.embedder or embedder or default_spec(workspace, modality))
         known = next((row for row in vectors.embedders(workspace.catalog) if row.spec == spec), None)
         if known is not None:
             slug, default = known.slug, known.threshold

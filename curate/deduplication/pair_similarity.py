@@ -14,8 +14,7 @@ from curate.dedupers import Deduper
 from curate.deduplication.labelled_pairs import Pairs
 from curate.embedders import Embedder
 from curate.errors import BadRecord, InputError
-from curate.readers import ReadOptions
-from curate.readers.parsing.image_facts import inspect_image
+from curate.modalities import Limits, load_modality
 from curate.records import Progress
 
 
@@ -58,7 +57,7 @@ def compare_vectors(
 def _read_image(path: Path) -> bytes:
     try:
         data = path.read_bytes()
-        inspect_image(data, ReadOptions().max_pixels)
+        load_modality("image").inspect(data, Limits())
     except OSError as error:
         raise InputError(
             f"{path} cannot be read: {error.strerror}", hint="paths in PAIRS.csv start from the folder that it lies in"

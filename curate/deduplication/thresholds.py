@@ -9,10 +9,9 @@ from typing import Any
 from curate import plugins
 from curate.deduplication.methods import Method, choose_methods
 from curate.errors import SettingError
+from curate.modalities import load_modality
+from curate.records import takes
 from curate.workspace import Workspace
-
-TUNED = {"text": "semantic", "image": "perceptual"}
-"""The method whose threshold is meant where none is named."""
 
 
 def at_threshold(method: Method, threshold: float) -> Method:
@@ -33,21 +32,21 @@ def one_method(
     """The near-duplicate method that is meant, and the modality that it judges.
 
     Args:
-        name: None for the one of `TUNED` that fits the commonest modality.
+        name: None for the `tuned_method` of the commonest modality.
         modalities: of the dataset, the commonest first.
 
     Raises:
         SettingError: it has no threshold, or does not fit the dataset, or a setting is not its own.
     """
-    name = name or TUNED[modalities[0]]
+    name = name or load_modality(modalities[0]).tuned_method
     kind = plugins.load("dedupers", name)
     if kind.consumes == "hash":
         raise SettingError(f"{name} has no threshold: equal is equal", hint="--method minhash, semantic or perceptual")
-    fitting = [modality for modality in modalities if modality in kind.modalities]
+    fitting = [modality for modality in modalities if takes(kind.modalities, modality)]
     if not fitting:
         raise SettingError(
             f"--method {name} is for {' and '.join(sorted(kind.modalities))} samples, and the dataset has none",
-            hint=f"--method {TUNED[modalities[0]]}",
+            hint=f"--method {load_modality(modalities[0]).tuned_method}",
         )
     method = choose_methods(
         workspace, [name], fitting[0], threshold=threshold, settings=settings, embedder=embedder

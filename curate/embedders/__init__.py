@@ -10,13 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-Modality = Literal["text", "image"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +37,9 @@ class EmbedderOptions:
 class Embedder(Protocol):
     """One way to turn content into a vector."""
 
-    modalities: ClassVar[frozenset[Modality]]
+    modalities: ClassVar[frozenset[str]]
+    """Names of the modalities that it can be shown. Texts go to `embed_texts`, images to `embed_images`; another modality says
+    in its own `embed` which method it calls."""
     default_threshold: float | None
     """The lowest cosine at which two contents count as near-duplicates, from a measured curve; None if nobody measured one."""
     dimension: int

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
-from curate.embedders import EmbedderOptions, Modality
+from curate.embedders import EmbedderOptions
 from curate.embedders.transformer.model_folder import find_model, model_fingerprint, model_slug
 from curate.embedders.transformer.text import choose_device, core_count, run_batches
 from curate.embedders.transformer.tiny import save_tiny_clip
@@ -34,7 +34,7 @@ class Clip:
     The cosine of a text and an image is far below that of two near-duplicates, so there is no one threshold for both.
     """
 
-    modalities: ClassVar[frozenset[Modality]] = frozenset({"text", "image"})
+    modalities: ClassVar[frozenset[str]] = frozenset({"text", "image"})
     default_threshold: float | None = None
 
     def __init__(self, options: EmbedderOptions) -> None:

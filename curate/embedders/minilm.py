@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from tokenizers import Tokenizer
 
-from curate.embedders import EmbedderOptions, Modality
+from curate.embedders import EmbedderOptions
 from curate.embedders.transformer.text import (
     TOKENS_A_BATCH,
     TOKENS_A_GPU_BATCH,
@@ -56,7 +56,7 @@ class MiniLM:
     letters swapped (typos)      35 %     21 %     13 %      5 %      2 %
     """
 
-    modalities: ClassVar[frozenset[Modality]] = frozenset({"text"})
+    modalities: ClassVar[frozenset[str]] = frozenset({"text"})
     default_threshold: float | None = 0.95
     slug = "minilm"
     description = "all-MiniLM-L6-v2, 384 dimensions, float32, 256 tokens at most"

@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.embedders import EmbedderOptions, Modality
+from curate.embedders import EmbedderOptions
 from curate.embedders.thumbnails.kernels import CHROMA, DIMENSION, FLOOR, SIZE, WAVES, cosines, vector, whitening
 from curate.embedders.thumbnails.thumbnail import decode
 from curate.errors import SettingError
@@ -31,7 +31,7 @@ class Perceptual:
     FLOOR·r, where r is the shorter side over 2·SIZE, at most 1: how much of the detail is real and not enlarged.
     """
 
-    modalities: ClassVar[frozenset[Modality]] = frozenset({"image"})
+    modalities: ClassVar[frozenset[str]] = frozenset({"image"})
     default_threshold: float | None = 0.8
     dimension = DIMENSION
     slug = "perceptual"

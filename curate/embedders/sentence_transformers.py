@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 
-from curate.embedders import EmbedderOptions, Modality
+from curate.embedders import EmbedderOptions
 from curate.embedders.transformer.model_folder import find_model, model_fingerprint, model_slug
 from curate.embedders.transformer.text import (
     TOKENS_A_BATCH,
@@ -36,7 +36,7 @@ class SentenceTransformerModel:
     Models of its kind have no measured threshold; calibrate one, or give it.
     """
 
-    modalities: ClassVar[frozenset[Modality]] = frozenset({"text"})
+    modalities: ClassVar[frozenset[str]] = frozenset({"text"})
     default_threshold: float | None = None
 
     def __init__(self, options: EmbedderOptions) -> None:

@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 from threadpoolctl import threadpool_limits
 from tokenizers import Tokenizer
 
-from curate.embedders import EmbedderOptions, Modality
+from curate.embedders import EmbedderOptions
 from curate.embedders.minilm import MiniLM, model_folder
 from curate.embedders.transformer.text import chunks, core_count, files_fingerprint
 from curate.errors import SettingError, WorkError
@@ -44,7 +44,7 @@ class Static:
     and 0.10 %).
     """
 
-    modalities: ClassVar[frozenset[Modality]] = frozenset({"text"})
+    modalities: ClassVar[frozenset[str]] = frozenset({"text"})
     default_threshold: float | None = None
     slug = "static"
 

@@ -13,13 +13,10 @@ from numpy.typing import NDArray
 from curate.catalog import datasets, samples, vectors
 from curate.catalog.vectors import Content, EmbedderRow, Origin
 from curate.embedders import Embedder
-from curate.embedding.specs import canonical_spec, loaded, spec_modalities
+from curate.embedding.specs import canonical_spec, default_spec, loaded, spec_modalities
 from curate.errors import InputError, SettingError, WorkspaceDamaged
+from curate.modalities import load_modality
 from curate.workspace import Run, Workspace
-
-# What a kill loses at most: a window is computed, then committed.
-WINDOW = {"text": 2048, "image": 512}
-
 
 WINDOW_BYTES = 64 * 2**20
 
@@ -98,7 +95,7 @@ def embed_missing(
         waiting = vectors.missing(catalog, slug, dataset_id, [modality], origin=origin)
         if not len(waiting):
             continue
-        workspace.progress.start(f"embedding with {slug}", total=len(waiting), unit=f"{modality}s")
+        workspace.progress.start(f"embedding with {slug}", total=len(waiting), unit=load_modality(modality).plural)
         for window in _windows(workspace, waiting, modality):
             matrix = _show(workspace, embedder, modality, window)
             embedded += len(window)
@@ -125,7 +122,7 @@ def _plan(workspace: Workspace, dataset: str, present: Sequence[str], embedder: 
     """Which embedder sees which modalities."""
     wanted: dict[str, list[str]] = {}
     for modality in present:
-        spec = embedder if embedder is not None else getattr(workspace.settings.embedders, modality)
+        spec = embedder if embedder is not None else default_spec(workspace, modality)
         wanted.setdefault(canonical_spec(spec), []).append(modality)
     return [(spec, _taken(spec, dataset, modalities)) for spec, modalities in wanted.items()]
 
@@ -172,7 +169,7 @@ def _embed_with(
 
 def _windows(workspace: Workspace, waiting: NDArray[np.int64], modality: str) -> Iterator[list[Content]]:
     """Fetch the contents in windows of so many samples."""
-    step = WINDOW[modality]
+    step = load_modality(modality).window
     for start in range(0, len(waiting), step):
         yield vectors.contents(workspace.catalog, waiting[start : start + step])
 
@@ -180,23 +177,24 @@ def _windows(workspace: Workspace, waiting: NDArray[np.int64], modality: str) ->
 def _show(workspace: Workspace, embedder: Embedder, modality: str, window: list[Content]) -> NDArray[np.float32]:
     """(n, dimension) vectors of a window, in its order."""
     advance = workspace.progress.advance
-    if modality == "text":
-        return embedder.embed_texts([cast(str, content.text) for content in window], advance)
+    kind = load_modality(modality)
+    if kind.stored == "text":
+        return kind.embed(embedder, [cast(str, content.text) for content in window], advance)
     parts, chunk, held = [], [], 0
     for content in window:
         data = read_blob(workspace, content)
         chunk.append(data)
         held += len(data)
         if held >= WINDOW_BYTES:  # photographs: a window may be many times larger than what should be held
-            parts.append(embedder.embed_images(chunk, advance))
+            parts.append(kind.embed(embedder, chunk, advance))
             chunk, held = [], 0
     if chunk:
-        parts.append(embedder.embed_images(chunk, advance))
+        parts.append(kind.embed(embedder, chunk, advance))
     return np.concatenate(parts)
 
 
 def read_blob(workspace: Workspace, content: Content) -> bytes:
-    """The encoded image of a sample.
+    """The blob of a sample.
 
     Raises:
         WorkspaceDamaged: the blob is missing or cannot be read.

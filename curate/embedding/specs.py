@@ -11,6 +11,7 @@ from typing import cast
 from curate import plugins
 from curate.embedders import Embedder, EmbedderOptions
 from curate.errors import SettingError
+from curate.modalities import load_modality
 from curate.workspace import Workspace
 
 FALLBACK = "sentence-transformers"
@@ -42,6 +43,11 @@ def canonical_spec(spec: str) -> str:
     """The one way to write a spec, kept in the catalog."""
     name, model = parse_spec(spec)
     return f"{name}:{model}" if model else name
+
+
+def default_spec(workspace: Workspace, name: str) -> str:
+    """The embedder of a modality where none is named: what `curate.toml` says, else the modality's own."""
+    return canonical_spec(workspace.settings.embedders.get(name) or load_modality(name).embedder)
 
 
 def load_embedder(workspace: Workspace, spec: str) -> Embedder:

@@ -27,7 +27,7 @@ def fingerprint_of(contents: Contents, info: ExportInfo, format_: str, max_share
     made_of = {
         "rows": contents.digest(),
         "card": told,
-        "info": [info.name, info.modality, info.parts, info.labels, info.columns, info.types, info.options],
+        "info": [info.name, info.modalities, info.parts, info.labels, info.columns, info.types, info.options],
         "share": max_share,
         "version": __version__,
     }

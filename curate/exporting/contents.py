@@ -15,11 +15,15 @@ from curate.catalog import exports, runs, splits
 from curate.catalog.exports import Origin
 from curate.catalog.splits import Resolved, Split
 from curate.errors import InputError, WorkspaceDamaged
+from curate.modalities import load_modality
+from curate.records import MediaColumn
 from curate.workspace import BlobStore, Workspace
 from curate.writers import ExportInfo, ExportRow, Written
 from curate.writers.cards.dataset_card import CardFacts, ModelFacts
 from curate.writers.layout.columns import ColumnTypes
 from curate.writers.layout.files import WHOLE
+
+_MIXED_MEDIA = MediaColumn("media", "media", "The media file.")
 
 
 class Contents:
@@ -101,14 +105,19 @@ class Contents:
 
     def info(self, options: dict[str, Any]) -> ExportInfo:
         """What the writer is told of the rows before it sees them."""
+        kinds = sorted(map(load_modality, self._modalities), key=lambda kind: (kind.stored != "text", kind.plural))
+        media = [kind.column for kind in kinds if kind.column is not None]
         return ExportInfo(
             name=self.name,
-            modality="mixed" if len(self._modalities) > 1 else min(self._modalities),
+            modalities=tuple(sorted(self._modalities)),
             parts=self.parts,
             labels=tuple(sorted(self.labels)),
             columns=self._types.columns,
             types=self._types.types,
             options=options,
+            texts=any(kind.stored == "text" for kind in kinds),
+            media=media[0] if len(media) == 1 else _MIXED_MEDIA if media else None,
+            noun=" and ".join(kind.plural for kind in kinds),
         )
 
     def rows(self) -> Iterator[ExportRow]:

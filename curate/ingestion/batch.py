@@ -16,9 +16,9 @@ from curate.catalog.sources import Source
 from curate.errors import BadRecord
 from curate.ingestion.identity import identity_keys, occurrences
 from curate.ingestion.selection import Picked, Selection, metadata_json
+from curate.modalities import Facts, Limits, load_modality
 from curate.readers import ReadOptions
 from curate.readers.opening.sources import SourceFile
-from curate.readers.parsing.image_facts import ImageFacts, inspect_image
 from curate.records import Record, Reject, Skip
 from curate.workspace import BlobStore
 
@@ -85,7 +85,7 @@ class Batch:
         self._complete: set[int] = set()
         self._picked: list[Picked] = []
         self._origin: list[tuple[SourceState, str]] = []  # source and locator of each picked record
-        self._facts: list[ImageFacts | None] = []
+        self._facts: list[Facts] = []
         self._hashes: list[str] = []
         self._rejects: list[tuple[int, str, str, str]] = []
         self.skipped: Counter[str] = Counter()
@@ -139,7 +139,7 @@ class Batch:
         self.skipped[skip.reason] += 1
 
     def decode(self, pool: ThreadPoolExecutor) -> None:
-        """Hash every record and decode every image; those that do not decode become rejects."""
+        """Hash every record and let its modality validate it; those that are not sound become rejects."""
         chunks = [self._picked[i : i + _DECODE_CHUNK] for i in range(0, len(self._picked), _DECODE_CHUNK)]
         outcomes = [outcome for chunk in pool.map(self._examine, chunks) for outcome in chunk]
         bad = {n for n, outcome in enumerate(outcomes) if isinstance(outcome, BadRecord)}
@@ -153,14 +153,14 @@ class Batch:
         self._facts = [o[1] for n, o in enumerate(outcomes) if n not in bad]
 
     def _examine(self, chunk: list[Picked]) -> list[Any]:
+        limits = Limits(max_pixels=self._options.max_pixels)
         outcomes: list[Any] = []
         for picked in chunk:
             try:
-                if picked.media is not None:
-                    facts = inspect_image(picked.media, self._options.max_pixels)
-                    outcomes.append((hashlib.sha256(picked.media).hexdigest(), facts))
-                else:
-                    outcomes.append((hashlib.sha256((picked.text or "").encode()).hexdigest(), None))
+                content = picked.media if picked.media is not None else picked.text or ""
+                facts = load_modality(picked.modality).inspect(content, limits)
+                encoded = content.encode() if isinstance(content, str) else content
+                outcomes.append((hashlib.sha256(encoded).hexdigest(), facts))
             except BadRecord as bad:
                 outcomes.append(bad)
         return outcomes
@@ -202,9 +202,7 @@ class Batch:
         return media
 
     def _suffix(self, n: int) -> str:
-        facts = self._facts[n]
-        assert facts is not None
-        return facts.suffix
+        return self._facts[n].suffix
 
     def _source_table(self, run: ReadingPass) -> pa.Table:
         rows = [
@@ -234,14 +232,17 @@ class Batch:
     def _sample_table(self, run: ReadingPass, rows: np.ndarray, nth: np.ndarray) -> pa.Table:
         picked = [self._picked[n] for n in rows]
         facts = [self._facts[n] for n in rows]
-        names = [BlobStore.name(self._hashes[n], f.suffix) if f else None for n, f in zip(rows, facts, strict=True)]
+        names = [
+            BlobStore.name(self._hashes[n], f.suffix) if p.media is not None else None
+            for n, p, f in zip(rows, picked, facts, strict=True)
+        ]
         return pa.table(
             [
                 sources.reserve_ids(run.workspace.catalog, "sample_ids", len(rows)),
                 [run.home.dataset_id] * len(rows),
                 [self._origin[n][0].source_id for n in rows],
                 [self._origin[n][1] for n in rows],
-                ["image" if f else "text" for f in facts],
+                [p.modality for p in picked],
                 [self._hashes[n] for n in rows],
                 nth[rows],
                 [p.external_id for p in picked],
@@ -249,8 +250,9 @@ class Batch:
                 [p.text for p in picked],
                 names,
                 [len(p.media) if p.media is not None else len((p.text or "").encode()) for p in picked],
-                [f.width if f else None for f in facts],
-                [f.height if f else None for f in facts],
+                [f.width for f in facts],
+                [f.height for f in facts],
+                [metadata_json(f.others) if f.others else None for f in facts],
                 [metadata_json(p.metadata) if p.metadata else None for p in picked],
                 [run.run.run_id] * len(rows),
             ],
@@ -314,6 +316,7 @@ _SAMPLES = pa.schema(
         ("size_bytes", pa.int64()),
         ("width", pa.int32()),
         ("height", pa.int32()),
+        ("facts", pa.string()),
         ("metadata", pa.string()),
         ("run_id", pa.int32()),
     ]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 from curate.errors import BadRecord, SettingError
+from curate.modalities import Limits, is_known_media, load_modality, modality_of
 from curate.records import Record
 
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ _PATIENCE = 20
 _MAX_DEPTH = 200
 
 _ATOMS = (str, bool, type(None))
-_DATA_URL = re.compile(r"data:image/[\w.+-]+;base64,", re.IGNORECASE)
-_IMAGE_STARTS = (b"\x89PNG", b"\xff\xd8\xff", b"RIFF", b"GIF8", b"II*\0", b"MM\0*")
+_DATA_URL = re.compile(r"data:[\w.+-]+/[\w.+-]+;base64,", re.IGNORECASE)
+_NO_LIMITS = Limits()
 _ABSENT: Any = object()
 
 
@@ -33,11 +34,12 @@ class Picked(NamedTuple):
     """What a record is as a sample.
 
     Attributes:
-        text: None for an image without a caption.
-        media: an encoded image; None for text.
+        text: None for media without a caption.
+        media: an encoded file; None where the text is the content.
         label: None where it is missing.
         external_id: the id that the source gives it.
         metadata: every field that was not picked, as JSON-like values; bytes are {"base64": …}, NaN and infinities None.
+        modality: what the media, or else the text, is.
     """
 
     text: str | None
@@ -45,6 +47,7 @@ class Picked(NamedTuple):
     label: str | None
     external_id: str | None
     metadata: dict[str, Any]
+    modality: str = "text"
 
 
 @dataclass(slots=True)
@@ -64,7 +67,8 @@ class Selection:
     Attributes:
         text: fields joined into the text; a dotted path reaches into objects and lists ("messages.0.content").
             None named: the one field called text, content, body, document or sentence, or the only one that holds text.
-        label, id, image: a field each, dotted likewise; an image is bytes, a {"bytes": …} object or a data: URL.
+        label, id, image: a field each, dotted likewise; an image, or media of another modality, is bytes, a {"bytes": …}
+            object or a data: URL.
         label_from: "folder", "folder:2" (the grandparent), or "file-name REGEX" (its first group, else all that it matched).
         joiner: stands between joined texts.
 
@@ -110,26 +114,26 @@ class Selection:
         """Make a sample's parts of one record.
 
         Raises:
-            BadRecord: `no-text`, `no-image`, `empty-text`, `nul-in-text`, `bad-label`, `bad-id`, `no-label-match`,
-                `nested-too-deep`.
+            BadRecord: `no-text`, `no-image`, `bad-label`, `bad-id`, `no-label-match`, `nested-too-deep`, and what the
+                modality of texts says of a caption.
             SettingError: no row so far has the fields that were named, or it cannot be told which field is the text.
         """
         label = self._from(record, source) if self._from else None
         fields = record.fields
         if fields is None:
-            if record.text is not None:
-                _check_text(record.text)
-            return Picked(record.text, record.media, label, None, {})
+            return Picked(record.text, record.media, label, None, {}, _modality(record.modality, record.media))
         state = self._state
         if not self.text and not self.image:
             self._settle(fields)
         media = self._media(fields)
         text = self._text(fields)
+        if media is not None and text is not None:
+            load_modality("text").inspect(text, _NO_LIMITS)
         if self.label:
             label = _name(_get(fields, self.label), "bad-label")
         external_id = _name(_get(fields, self.id), "bad-id") if self.id else None
         state.good = True
-        return Picked(text, media, label, external_id, self._rest(fields))
+        return Picked(text, media, label, external_id, self._rest(fields), _modality(record.modality, media))
 
     def _text(self, fields: Mapping[str, Any]) -> str | None:
         names = self.text
@@ -141,7 +145,6 @@ class Selection:
             text = value if type(value) is str else self._one_text(fields, name)
         else:
             text = self.joiner.join([part for name in names if (part := self._one_text(fields, name)).strip()])
-        _check_text(text)
         return text
 
     def _one_text(self, fields: Mapping[str, Any], name: str) -> str:
@@ -193,7 +196,7 @@ class Selection:
         rest = {name: value for name, value in fields.items() if name not in self._used}
         obvious = [name for name in _OBVIOUS if name in rest]
         strings = [name for name, value in rest.items() if isinstance(value, str)]
-        images = [name for name, value in rest.items() if _holds_image(value)]
+        images = [name for name, value in rest.items() if _holds_media(value)]
         if len(obvious) == 1 or (not obvious and not images and len(strings) == 1):
             state.text_field = (obvious or strings)[0]
         elif len(images) == 1 and not obvious:
@@ -296,11 +299,11 @@ def _drop(rest: dict[str, Any], parts: list[str]) -> None:
         holder.pop(parts[-1], None)
 
 
-def _check_text(text: str) -> None:
-    if not text or text.isspace():
-        raise BadRecord("empty-text")
-    if "\0" in text:
-        raise BadRecord("nul-in-text", f"at character {text.index(chr(0))}")
+def _modality(told: str, media: bytes | None) -> str:
+    """The modality of a record: what its reader told, else what the first bytes of its media say."""
+    if told or media is None:
+        return told or "text"
+    return modality_of(media)
 
 
 def _name(value: Any, reason: str) -> str | None:
@@ -322,9 +325,9 @@ def _name(value: Any, reason: str) -> str | None:
     raise BadRecord(reason, f"it is a {type(value).__name__}, not a word or a number")
 
 
-def _holds_image(value: Any) -> bool:
+def _holds_media(value: Any) -> bool:
     data = value.get("bytes") if isinstance(value, dict) else value
-    return isinstance(data, bytes) and data.startswith(_IMAGE_STARTS)
+    return isinstance(data, bytes) and is_known_media(data)
 
 
 def _plain(value: Any, depth: int = 0) -> Any:

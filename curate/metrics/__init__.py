@@ -140,7 +140,7 @@ class Metric(Protocol):
     """One kind of question about synthetic samples."""
 
     modalities: ClassVar[frozenset[str]]
-    """Of "text" and "image"."""
+    """Names of modalities, or `ANY`."""
 
     def measure(self, trial: Trial) -> Findings:
         """Answer it; too few rows for an answer give a note, not an error."""

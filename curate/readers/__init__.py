@@ -39,8 +39,8 @@ class Reader(Protocol):
 
     suffixes: ClassVar[tuple[str, ...]]
     """Lower-case file name endings that choose this reader, with the dot: (".jsonl", ".ndjson")."""
-    kind: ClassVar[Literal["rows", "text", "image"]]
-    """What its records carry: `fields`, `text` or `media`."""
+    kind: ClassVar[str]
+    """What its records carry: "rows" (`fields`), or the name of the modality that their `text` or `media` is."""
 
     def __init__(self, options: ReadOptions) -> None: ...
 

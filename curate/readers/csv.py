@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 from collections.abc import Iterator
-from typing import BinaryIO, ClassVar, Literal
+from typing import BinaryIO, ClassVar
 
 from curate.readers import ReadOptions
 from curate.readers.opening.streams import Broken
@@ -17,7 +17,7 @@ class CsvReader:
     """Reads `.csv`; a header without a comma but with a semicolon, bar or tab is cut there."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".csv",)
-    kind: ClassVar[Literal["rows", "text", "image"]] = "rows"
+    kind: ClassVar[str] = "rows"
     delimiter: ClassVar[str | None] = None
 
     def __init__(self, options: ReadOptions) -> None:

@@ -1,10 +1,10 @@
-"""Image files, passed on as they lie; `inspect_image` of `_image_facts` decodes them when they are ingested."""
+"""Image files, passed on as they lie; the modality `image` decodes them when they are ingested."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from typing import BinaryIO, ClassVar, Literal
+from typing import BinaryIO, ClassVar
 
 from curate.errors import BadRecord
 from curate.readers import ReadOptions
@@ -16,7 +16,7 @@ class ImageReader:
     """Reads PNG, JPEG, WebP, GIF, BMP and TIFF files."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-    kind: ClassVar[Literal["rows", "text", "image"]] = "image"
+    kind: ClassVar[str] = "image"
 
     def __init__(self, options: ReadOptions) -> None:
         self._max_bytes = options.max_record_bytes
@@ -37,7 +37,7 @@ class ImageReader:
         except BadRecord as error:
             yield Reject("", error.reason, error.detail)
             return
-        yield Record("", media=data) if data else Reject("", "empty-file")
+        yield Record("", media=data, modality="image") if data else Reject("", "empty-file")
 
 
 PLUGIN = ImageReader

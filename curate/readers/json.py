@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from typing import Any, BinaryIO, ClassVar, Literal
+from typing import Any, BinaryIO, ClassVar
 
 import orjson
 
@@ -27,7 +27,7 @@ class JsonReader:
     """Reads `.json` files."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".json",)
-    kind: ClassVar[Literal["rows", "text", "image"]] = "rows"
+    kind: ClassVar[str] = "rows"
 
     def __init__(self, options: ReadOptions) -> None:
         self._max_bytes = options.max_record_bytes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import BinaryIO, ClassVar, Literal
+from typing import BinaryIO, ClassVar
 
 import orjson
 
@@ -18,7 +18,7 @@ class JsonlReader:
     """Reads JSON Lines, also called NDJSON."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".jsonl", ".ndjson", ".jsonlines")
-    kind: ClassVar[Literal["rows", "text", "image"]] = "rows"
+    kind: ClassVar[str] = "rows"
 
     def __init__(self, options: ReadOptions) -> None:
         self._max_bytes = options.max_record_bytes

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, cast
 
 from curate.readers import ReadOptions
 from curate.readers.csv import unique_names
@@ -28,7 +28,7 @@ class ParquetReader:
     """Reads `.parquet`; a stream that cannot seek (an archive member) is first copied to a temporary file."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".parquet", ".pq")
-    kind: ClassVar[Literal["rows", "text", "image"]] = "rows"
+    kind: ClassVar[str] = "rows"
 
     def __init__(self, options: ReadOptions) -> None:
         self._max_bytes = options.max_record_bytes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import BinaryIO, ClassVar, Literal
+from typing import BinaryIO, ClassVar
 
 from curate.errors import BadRecord
 from curate.readers import ReadOptions
@@ -20,7 +20,7 @@ class TextReader:
     """Reads text files; the text is kept as it stands, less a byte order mark."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".txt", ".text", ".log", ".tex", *_CODE.split())
-    kind: ClassVar[Literal["rows", "text", "image"]] = "text"
+    kind: ClassVar[str] = "text"
 
     def __init__(self, options: ReadOptions) -> None:
         self._max_bytes = options.max_record_bytes

@@ -15,7 +15,7 @@ _PAPER, _INK, _FRAME = (250, 250, 248), (40, 40, 40), (60, 130, 90)
 
 
 class Tile(NamedTuple):
-    """An encoded image and the words under it."""
+    """An encoded picture and the words under it."""
 
     media: bytes
     caption: str

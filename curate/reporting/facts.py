@@ -40,7 +40,7 @@ class Shown:
     label: str | None
     text: str | None
     image: Thumbnail | None
-    modality: str
+    is_text: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,8 +287,8 @@ def _fetch(workspace: Workspace, ids: list[int]) -> dict[int, Sample]:
 
 
 def _shown(workspace: Workspace, sample: Sample, thumbnails: Thumbnails) -> Shown:
-    text = excerpt(sample.text) if sample.modality == "text" else None
-    return Shown(sample.sample_id, sample.label, text, thumbnails.of(workspace.real, sample.blob), sample.modality)
+    text = excerpt(sample.text) if sample.blob is None else None
+    return Shown(sample.sample_id, sample.label, text, thumbnails.of(workspace.real, sample.blob), sample.blob is None)
 
 
 def _model(
@@ -326,10 +326,8 @@ def _pairs(workspace: Workspace, examples: list[DrawnExample], thumbnails: Thumb
     near = _fetch(workspace, [e.nearest_id for e in examples if e.nearest_id is not None])
     pairs = []
     for e in examples:
-        text = excerpt(e.text) if e.text is not None else None
-        drawn = Shown(
-            e.sample_id, e.label, text, thumbnails.of(workspace.synthetic, e.blob), "text" if e.text is not None else "image"
-        )
+        text = excerpt(e.text) if e.blob is None else None
+        drawn = Shown(e.sample_id, e.label, text, thumbnails.of(workspace.synthetic, e.blob), e.blob is None)
         real = near.get(e.nearest_id) if e.nearest_id is not None else None
         pairs.append(Pair(drawn, e.refusal, _shown(workspace, real, thumbnails) if real else None, e.nearest_real))
     return tuple(pairs)

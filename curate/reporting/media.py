@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import base64
-import io
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from PIL import Image
-
+from curate.modalities import load_modality, modality_of
 from curate.workspace import BlobStore
 
 SIDE = 128  # pixels of a thumbnail
-_PIXEL_ART = 64  # an image no larger is sent as it is, and enlarged with square pixels
 
 
 class Thumbnail(NamedTuple):
@@ -34,39 +31,21 @@ class Thumbnails:
     unreadable: int = 0
 
     def of(self, store: BlobStore, blob: str | None) -> Thumbnail | None:
-        """The thumbnail of a blob; None where it is gone, does not decode, or would not fit."""
+        """The thumbnail of a blob; None where it is gone, does not decode, would not fit, or is of a kind that has none."""
         if blob is None:
             return None
         try:
-            media, size, is_tiny = _shrunk(store.read(blob))
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            data = store.read(blob)
+            made = load_modality(modality_of(data)).preview(data, SIDE)
+        except (OSError, ValueError):
             self.unreadable += 1
             return None
-        uri = f"data:image/{'png' if is_tiny else 'webp'};base64," + base64.b64encode(media).decode()
+        if made is None:
+            return None
+        uri = f"data:{made.kind};base64," + base64.b64encode(made.data).decode()
         if len(uri) > self.budget_bytes:
             self.over_budget += 1
             return None
         self.budget_bytes -= len(uri)
         self.shown += 1
-        return Thumbnail(uri, *size, is_tiny)
-
-
-def _shrunk(media: bytes) -> tuple[bytes, tuple[int, int], bool]:
-    """Encode anew, so that no metadata travels; a large JPEG is decoded at the scale that is needed."""
-    with Image.open(io.BytesIO(media)) as image:
-        size = image.size
-        image.draft("RGB", (SIDE, SIDE))
-        picture = _eight_bit(image)
-    is_tiny = max(size) <= _PIXEL_ART
-    picture.thumbnail((SIDE, SIDE))
-    out = io.BytesIO()
-    picture.save(out, "PNG", optimize=True) if is_tiny else picture.save(out, "WEBP", quality=72)
-    return out.getvalue(), size, is_tiny
-
-
-def _eight_bit(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):
-        return image.convert("I").point(lambda value: value / 256).convert("L")
-    if image.mode in ("1", "L"):
-        return image.convert("L")
-    return image.convert("RGBA" if image.has_transparency_data else "RGB")
+        return Thumbnail(uri, made.width, made.height, made.is_tiny)

@@ -15,7 +15,7 @@ from curate.catalog import vectors
 from curate.catalog.query import Limits, QueryResult, TextEmbedders, check_expression
 from curate.catalog.vectors import EmbedderRow
 from curate.embedders import Embedder
-from curate.embedding.specs import canonical_spec, load_embedder, spec_modalities
+from curate.embedding.specs import default_spec, load_embedder, spec_modalities
 from curate.errors import CurateError, SettingError
 from curate.resources import resource_folder
 from curate.workspace import CATALOG_NAME, Workspace
@@ -72,7 +72,7 @@ def _meanings() -> dict[str, dict[str, str]]:
 
 def _text_embedders(workspace: Workspace) -> TextEmbedders:
     rows = {row.slug: row for row in vectors.embedders(workspace.catalog) if _takes_text(row)}
-    preferred = canonical_spec(workspace.settings.embedders.text)
+    preferred = default_spec(workspace, "text")
     default = next((slug for slug, row in rows.items() if row.spec == preferred), next(iter(rows)) if len(rows) == 1 else None)
     loaded = _Loaded(workspace, rows)
     return TextEmbedders({slug: row.dimension for slug, row in rows.items()}, default, loaded.embed, loaded.close)

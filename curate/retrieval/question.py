@@ -14,10 +14,9 @@ from curate.catalog.datasets import Dataset
 from curate.catalog.searching import extent
 from curate.catalog.vectors import EmbedderRow
 from curate.embedders import Embedder
-from curate.embedding.specs import canonical_spec, loaded, spec_modalities
+from curate.embedding.specs import canonical_spec, default_spec, loaded, spec_modalities
 from curate.errors import BadRecord, InputError, SettingError
-from curate.readers import ReadOptions
-from curate.readers.parsing.image_facts import inspect_image
+from curate.modalities import Limits, load_modality
 from curate.retrieval.querying import checked
 from curate.workspace import Workspace
 
@@ -84,7 +83,7 @@ def choose_embedder(
             f"the vectors of {where} ({', '.join(row.slug for row in rows)}) can be searched by {other}, not by {modality}",
             hint=f"{option}, or embed with a model that takes both: curate embed {target} --embedder clip:MODEL",
         )
-    preferred = canonical_spec(getattr(workspace.settings.embedders, modality))
+    preferred = default_spec(workspace, modality)
     return next((row for row in able if row.spec == preferred), able[0])
 
 
@@ -96,7 +95,7 @@ def _embedder_of_sample(workspace: Workspace, rows: list[EmbedderRow], like: int
         raise InputError(f"there is no sample {like}", hint='curate sql "SELECT sample_id FROM samples LIMIT 5"')
     if not able:
         raise InputError(f"sample {like} has no vector to compare", hint=f"curate embed {sample.dataset}")
-    preferred = canonical_spec(getattr(workspace.settings.embedders, sample.modality))
+    preferred = default_spec(workspace, sample.modality)
     return next((row for row in able if row.spec == preferred), able[0])
 
 
@@ -118,7 +117,7 @@ def question_vector(
         if text is not None:
             return model.embed_texts([text])[0]
         try:
-            inspect_image(data, ReadOptions().max_pixels)
+            load_modality("image").inspect(data, Limits())
         except BadRecord as bad:
             raise InputError(f"{image} cannot be read as an image: {bad.detail or bad.reason}") from bad
         return model.embed_images([data])[0]

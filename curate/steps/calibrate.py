@@ -13,7 +13,7 @@ from curate.catalog.vectors import EmbedderRow
 from curate.deduplication.labelled_pairs import Pairs, read_pairs
 from curate.deduplication.pair_similarity import compare_texts, compare_vectors
 from curate.deduplication.precision_curve import Point, Recommendation, measure_curve, recommend
-from curate.embedding.specs import canonical_spec, loaded
+from curate.embedding.specs import canonical_spec, default_spec, loaded
 from curate.errors import InputError, NeedsConfirmation, SettingError
 from curate.workspace import Workspace
 
@@ -153,7 +153,7 @@ def reset_threshold(workspace: Workspace, *, embedder: str | None = None) -> Res
     Raises:
         InputError: the workspace has no vectors of that embedder, and so no threshold of its own.
     """
-    spec = canonical_spec(embedder or workspace.settings.embedders.text)
+    spec = canonical_spec(embedder) if embedder else default_spec(workspace, "text")
     row = next((row for row in vectors.embedders(workspace.catalog) if row.spec == spec), None)
     if row is None:
         raise InputError(f"this workspace has stored nothing about {spec}", hint="the threshold that it comes with holds")
@@ -179,7 +179,7 @@ def _choose(workspace: Workspace, method: str | None, embedder: str | None) -> t
     if spec and fixed and spec != fixed:
         raise SettingError(f"{name} compares vectors of {fixed}, got {embedder!r}", hint="leave --embedder out")
     if kind.consumes == "vectors":
-        spec = fixed or spec or canonical_spec(workspace.settings.embedders.text)
+        spec = fixed or spec or default_spec(workspace, "text")
     return name, spec, kind(threshold=1.0) if name == "semantic" else kind()
 
 

@@ -14,6 +14,7 @@ from curate.catalog import datasets, evidence, runs, samples
 from curate.catalog.samples import Sample
 from curate.deduplication.references import listed, protected_sets
 from curate.errors import InputError
+from curate.modalities import load_modality
 from curate.reporting.contact_sheet import Tile, contact_sheet
 from curate.workspace import Workspace, write_atomically
 
@@ -115,11 +116,10 @@ def duplicates(
         for keeper, group in shown.items()
     )
     written = None
-    if any(group.keeper.modality == "image" for group in groups):
+    pictured = [group for group in groups if load_modality(group.keeper.modality).pictured]
+    if pictured:
         path = (sheet or Path(f"duplicates-{dataset}.png")).absolute()
-        write_atomically(
-            path, contact_sheet([_tiles(workspace, group) for group in groups if group.keeper.modality == "image"])
-        )
+        write_atomically(path, contact_sheet([_tiles(workspace, group) for group in pictured]))
         written = str(path)
     return DuplicatesReport(dataset, evidence.count_groups(workspace.catalog, home.dataset_id), groups, written)
 

@@ -17,10 +17,12 @@ from curate.catalog import metrics as catalog_metrics
 from curate.catalog import models, splits
 from curate.catalog.metrics import MetricRow
 from curate.catalog.models import ModelRow
-from curate.embedding.specs import canonical_spec
+from curate.embedding.specs import canonical_spec, default_spec
 from curate.errors import BadRecord, CurateError, InputError, SettingError, WorkspaceDamaged
 from curate.generators import load_model
 from curate.metrics import Measure, Metric, Samples, Trial
+from curate.modalities import load_modality
+from curate.records import takes
 from curate.synthesis.features import Material, embedder_features, image_material, text_material
 from curate.synthesis.likelihood import bits_per_byte_of
 from curate.workspace import Workspace
@@ -85,6 +87,8 @@ def evaluate(
     settings = {"model": model, "embedder": embedder, "seed": seed, "limit": limit, "accepted": _digest(whole["synthetic"])}
     with workspace.run("evaluate", dataset=row.dataset, settings=settings) as run:
         named = None
+        if embedder is None and load_modality(modality).features == "vectors":
+            embedder = default_spec(workspace, modality)
         if embedder is not None:
             named = embedder_features(workspace, row, tables, embedder, modality)
             notes += _same_as_gates(workspace, embedder, modality)
@@ -173,8 +177,12 @@ def _within_limit(tables: Mapping[str, pa.Table], limit: int, seed: int) -> tupl
 
 
 def _material(workspace: Workspace, tables: Mapping[str, pa.Table], modality: str, seed: int) -> Material:
-    if modality == "text":
+    seen = load_modality(modality).features
+    if seen == "words":
         return text_material(tables, seed=seed)
+    if seen == "vectors":
+        sides = {side: Samples(table["label"].to_pylist(), {}) for side, table in tables.items()}
+        return Material(sides, (), (f"{modality} samples are measured by the vectors of their embedder alone",))
     try:
         return image_material(workspace, tables, seed=seed)
     except (OSError, BadRecord) as error:
@@ -209,7 +217,7 @@ def _measure(workspace: Workspace, trial: Trial, modality: str) -> tuple[list[Me
 
     measures: list[Measure] = []
     notes: list[str] = []
-    chosen: list[type[Metric]] = [kind for _, kind in plugins.usable("metrics") if modality in kind.modalities]
+    chosen: list[type[Metric]] = [kind for _, kind in plugins.usable("metrics") if takes(kind.modalities, modality)]
     workspace.progress.start("measuring", total=len(chosen), unit="metrics")
     with threadpool_limits(workspace.threads):
         for kind in chosen:
@@ -222,7 +230,7 @@ def _measure(workspace: Workspace, trial: Trial, modality: str) -> tuple[list[Me
 
 
 def _same_as_gates(workspace: Workspace, embedder: str, modality: str) -> list[str]:
-    if canonical_spec(embedder) != canonical_spec(getattr(workspace.settings.embedders, modality)):
+    if canonical_spec(embedder) != default_spec(workspace, modality):
         return []
     return [f"the gates filtered draws by {embedder}, so figures in its vectors flatter what they let pass"]
 

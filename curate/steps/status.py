@@ -18,6 +18,7 @@ class DatasetStatus:
     """One dataset; `samples = kept + dropped`.
 
     Attributes:
+        modalities: how many samples of each.
         bytes: length of the content of its samples, equal ones counted each.
         dropped_by: dropped samples by the dedupe method, or by who else dropped them: `user`, `protect`, `filter:length`.
         rejects: records that could not be taken, in the files as they were last read.
@@ -28,8 +29,7 @@ class DatasetStatus:
     name: str
     licence: str | None
     samples: int
-    texts: int
-    images: int
+    modalities: dict[str, int]
     labels: int
     bytes: int
     kept: int

@@ -17,8 +17,9 @@ from curate.catalog import models, vectors
 from curate.catalog.models import ModelRow
 from curate.catalog.splits import Split
 from curate.embedding.missing import embed_dataset
-from curate.embedding.specs import canonical_spec, loaded
+from curate.embedding.specs import default_spec, loaded
 from curate.indexes import index_in_memory
+from curate.modalities import load_modality
 from curate.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -57,12 +58,12 @@ class Gates:
     def __init__(
         self, workspace: Workspace, model: ModelRow, split: Split, modality: str, accepted: Sequence[int], *, label_gate: bool
     ) -> None:
-        spec = canonical_spec(getattr(workspace.settings.embedders, modality))
+        spec = default_spec(workspace, modality)
         embed_dataset(workspace, model.dataset, embedder=spec)
         self.slug = next(row.slug for row in vectors.embedders(workspace.catalog) if row.spec == spec)
         self._context = loaded(workspace, spec)
         self._embedder: Embedder = self._context.__enter__()
-        self._modality = modality
+        self._modality, self._kind = modality, load_modality(modality)
         train_ids, train, labels = self._part(workspace, split, ["train"])
         held_ids, held, held_labels = self._part(workspace, split, ["validation", "test"])
         self._train = index_in_memory("flat", train_ids, train, threads=workspace.threads)
@@ -92,13 +93,13 @@ class Gates:
             contents: n texts or encoded images.
             labels: the label that each was asked for.
         """
-        malformed = [_is_malformed(content) for content in contents]
+        malformed = [self._kind.is_blank(content) for content in contents]
         sound = [n for n, bad in enumerate(malformed) if not bad]
         verdicts = [Verdict("invalid", None, None, None) for _ in contents]
         if not sound:
             return verdicts
         chosen = [contents[n] for n in sound]
-        embedded = self._embedder.embed_texts(chosen) if self._modality == "text" else self._embedder.embed_images(chosen)  # type: ignore[arg-type]
+        embedded = self._kind.embed(self._embedder, chosen)
         near_ids, near = (found[:, 0] for found in self._train.search(embedded, 1))
         held_ids, held = (
             (found[:, 0] for found in self._held.search(embedded, 1)) if self._held else (near_ids, np.full(len(near), -1.0))
@@ -199,18 +200,6 @@ def _agreement(
     rows = labelled[_spread(len(labelled), _MEASURED_ROWS)]
     right = np.mean([said == labels[row] for said, row in zip(classify(held[rows]), rows, strict=True)])
     return f"; it reads the right one on {right:.1%} of {len(rows):,} held-out real samples"
-
-
-def _is_malformed(content: str | bytes) -> bool:
-    if isinstance(content, str):
-        return not content.strip() or "\0" in content
-    import io
-
-    from PIL import Image
-
-    with Image.open(io.BytesIO(content)) as image:
-        extrema = image.convert("L").getextrema()
-    return extrema[0] == extrema[1]
 
 
 def _spread(count: int, limit: int) -> NDArray[np.int64]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,9 @@ import pyarrow as pa
 
 from curate.catalog import sources, synthetic, vectors
 from curate.catalog.models import ModelRow
+from curate.errors import BadRecord
 from curate.generators import Drawn, DrawRequest, Model
+from curate.modalities import Facts, Limits, Modality, load_modality
 from curate.synthesis.gates import Gates, Verdict
 from curate.workspace import BlobStore, Run, Workspace
 
@@ -104,14 +106,19 @@ class DrawSession:
         contents = [item.text if item.text is not None else item.media for item in results]
         verdicts = self._gates.judge(contents, [d.label for d in window])  # type: ignore[arg-type]
         hashes = [hashlib.sha256(c.encode() if isinstance(c, str) else c or b"").hexdigest() for c in contents]
-        names = [BlobStore.name(h, ".png") if item.media is not None else None for h, item in zip(hashes, results, strict=True)]
+        kind = load_modality(self._trained.modality)
+        facts = [_facts(kind, item) for item in results]
+        names = [
+            BlobStore.name(digest, fact.suffix) if item.media is not None else None
+            for digest, item, fact in zip(hashes, results, facts, strict=True)
+        ]
         self._workspace.synthetic.write(
             (name, item.media) for name, item in zip(names, results, strict=True) if name is not None and item.media is not None
         )
         catalog = self._workspace.catalog
         with catalog.transaction():
             ids = list(sources.reserve_ids(catalog, "sample_ids", len(window)))
-            synthetic.add(catalog, self._table(ids, window, results, verdicts, hashes, names))
+            synthetic.add(catalog, self._table(ids, window, results, facts, verdicts, hashes, names))
             kept = [n for n, verdict in enumerate(verdicts) if verdict.refusal is None]
             if kept:
                 matrix = np.stack([v.vector for n in kept if (v := verdicts[n]).vector is not None])
@@ -126,11 +133,11 @@ class DrawSession:
         ids: list[int],
         window: Sequence[Draw],
         results: Sequence[Drawn],
+        facts: Sequence[Facts],
         verdicts: Sequence[Verdict],
         hashes: Sequence[str],
         names: Sequence[str | None],
     ) -> pa.Table:
-        sizes = [_dimensions(item.media) for item in results]
         n = len(window)
         return pa.table(
             {
@@ -152,8 +159,9 @@ class DrawSession:
                 "size_bytes": pa.array(
                     [len(i.media) if i.media is not None else len((i.text or "").encode()) for i in results], pa.int64()
                 ),
-                "width": pa.array([size[0] if size else None for size in sizes], pa.int32()),
-                "height": pa.array([size[1] if size else None for size in sizes], pa.int32()),
+                "width": pa.array([fact.width for fact in facts], pa.int32()),
+                "height": pa.array([fact.height for fact in facts], pa.int32()),
+                "facts": pa.array([json.dumps(dict(fact.others)) if fact.others else None for fact in facts], pa.string()),
                 "metadata": pa.array([json.dumps(dict(item.extra)) if item.extra else None for item in results], pa.string()),
                 "status": pa.array(["refused" if v.refusal else "accepted" for v in verdicts], pa.string()),
                 "refusal": pa.array([v.refusal for v in verdicts], pa.string()),
@@ -168,10 +176,9 @@ def _windows(draws: Sequence[Draw]) -> Iterator[Sequence[Draw]]:
         yield draws[start : start + WINDOW]
 
 
-def _dimensions(media: bytes | None) -> tuple[int, int] | None:
-    if media is None:
-        return None
-    from PIL import Image
-
-    with Image.open(io.BytesIO(media)) as image:
-        return image.size
+def _facts(kind: Modality, item: Drawn) -> Facts:
+    """What a draw is; nothing of one that is a text, or that the gates refuse because it cannot be read."""
+    if item.media is not None:
+        with suppress(BadRecord):
+            return kind.inspect(item.media, Limits())
+    return Facts()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from PIL import Image
 
+from curate.modalities import load_modality
 from curate.testing.contents import as_file
 from curate.writers import ExportInfo, ExportRow
 from curate.writers.layout.columns import ColumnTypes
@@ -66,6 +68,17 @@ def export_row(
     )
 
 
+def empty_info(modality: str, *, parts: tuple[str | None, ...] = (None,), **options: Any) -> ExportInfo:
+    """What the export step says of no rows of a modality, or of texts and images ("mixed")."""
+    kinds = {name: load_modality(name) for name in (("image", "text") if modality == "mixed" else (modality,))}
+    return ExportInfo(
+        "none", tuple(kinds), parts, (), (), options=options,
+        texts=any(kind.stored == "text" for kind in kinds.values()),
+        media=next((kind.column for kind in kinds.values() if kind.column), None),
+        noun=" and ".join(kind.plural for kind in kinds.values()),
+    )  # fmt: skip
+
+
 def info_of(rows: Iterable[ExportRow], modality: str, **options: Any) -> ExportInfo:
     """What the export step says of the rows."""
     rows = list(rows)
@@ -74,4 +87,5 @@ def info_of(rows: Iterable[ExportRow], modality: str, **options: Any) -> ExportI
         types.add(row.metadata)
     parts = tuple(dict.fromkeys(row.part for row in rows)) or (None,)
     labels = tuple(sorted({row.label for row in rows if row.label is not None}))
-    return ExportInfo("birds", modality, parts, labels, types.columns, types.types, options)
+    told = empty_info(modality, parts=parts, **options)
+    return replace(told, name="birds", labels=labels, columns=types.columns, types=types.types)

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO, Literal, cast
 
 import numpy as np
 
+from curate.modalities import load_modality
 from curate.readers import Reader, ReadOptions
 from curate.readers.opening.streams import Broken, Stream
 from curate.records import Record, Reject
@@ -52,7 +53,8 @@ def read(reader: type[Reader], data: bytes, split_on: Split = "file", limit: int
 def _a_valid_file_gives_records_and_no_reject_twice_alike(reader: type[Reader]) -> None:
     items = read(reader, reader.example())
     require(items, "the example gives no record")
-    carried = {"rows": "fields", "text": "text", "image": "media"}.get(reader.kind, "media")
+    stored = "rows" if reader.kind == "rows" else load_modality(reader.kind).stored
+    carried = {"rows": "fields", "text": "text", "blob": "media"}[stored]
     for item in items:
         require(isinstance(item, Record), f"the example gives a reject: {item}")
         require(getattr(item, carried, None) is not None, f"a reader of kind {reader.kind!r} gave a record without {carried}")

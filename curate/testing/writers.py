@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from curate import plugins
 from curate.errors import SettingError, WorkError
-from curate.testing.export_rows import NASTY_LABELS, NASTY_TEXTS, export_row, info_of, picture
+from curate.records import takes
+from curate.testing.export_rows import NASTY_LABELS, NASTY_TEXTS, empty_info, export_row, info_of, picture
 from curate.testing.laws import hold, refused, require
 from curate.writers import ExportInfo, ExportRow, Writer, Written
 
@@ -40,7 +42,7 @@ class _Case:
 
     @property
     def modality(self) -> str:
-        return "image" if "image" in self.kind.modalities else "text"
+        return "image" if takes(self.kind.modalities, "image") else "text"
 
     def rows(self, count: int) -> list[ExportRow]:
         """Rows of what the writer can hold."""
@@ -84,7 +86,7 @@ def _equal_rows_give_equal_files(case: _Case) -> None:
 
 
 def _nothing_at_all_is_an_export_too(case: _Case) -> None:
-    info = ExportInfo("none", case.modality, ("train", "test"), (), ())
+    info = empty_info(case.modality, parts=("train", "test"))
     with _written(case, [], info) as (folder, written):
         require(written.rows == {"train": 0, "test": 0}, f"no rows are told as {written.rows}")
         require(set(written.files) == set(hashes(folder)), "it tells of files that are not there")
@@ -95,11 +97,13 @@ def _a_wrong_option_or_modality_is_refused_before_anything_is_written(case: _Cas
     with tempfile.TemporaryDirectory(prefix="curate-check-") as name:
         folder = Path(name)
         with refused(SettingError, "the option no_such") as met:
-            _write(case, [], folder, ExportInfo("none", case.modality, (None,), (), (), options={"no_such": 1}))
+            _write(case, [], folder, empty_info(case.modality, no_such=1))
         require("no_such" in str(met[0]), f"the refusal of an option does not name it: {met[0]}")
-        for modality in {"text", "image"} - case.kind.modalities:
+        for modality in plugins.names("modalities"):
+            if takes(case.kind.modalities, modality):
+                continue
             with refused(SettingError, f"a modality that it cannot hold ({modality})"):
-                _write(case, [], folder, ExportInfo("none", modality, (None,), (), ()))
+                _write(case, [], folder, empty_info(modality))
         require(not hashes(folder), "a refused export leaves files")
 
 
@@ -111,12 +115,12 @@ def _a_row_that_contradicts_what_was_announced_stops_the_export(case: _Case) -> 
         wrong = plain._replace(**change)
         with tempfile.TemporaryDirectory(prefix="curate-check-") as folder:
             with refused(WorkError, f"a row with {change}") as met:
-                _write(case, [wrong], Path(folder), ExportInfo("birds", case.modality, (None,), (), ()))
+                _write(case, [wrong], Path(folder), empty_info(case.modality))
             require("sample 1" in str(met[0]), f"the refusal of a row does not name the sample: {met[0]}")
 
 
 def _every_text_is_found_again_with_its_label_and_origin(case: _Case) -> None:
-    if case.read_back is None or "text" not in case.kind.modalities:
+    if case.read_back is None or not takes(case.kind.modalities, "text"):
         return
     rows = [export_row(n, text=text, label=NASTY_LABELS[n], part="train") for n, text in enumerate(NASTY_TEXTS)]
     rows += [export_row(99, text="drawn", label="cat", part="train", model="m-1", seed=2**40)]
@@ -132,7 +136,7 @@ def _every_text_is_found_again_with_its_label_and_origin(case: _Case) -> None:
 
 
 def _every_image_comes_back_byte_for_byte_under_awkward_labels(case: _Case) -> None:
-    if case.read_back is None or "image" not in case.kind.modalities:
+    if case.read_back is None or not takes(case.kind.modalities, "image"):
         return
     for part in (None, "train"):
         rows = [export_row(n, media=picture(n), label=label, part=part) for n, label in enumerate([*NASTY_LABELS, None], 1)]

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from curate import plugins
 from curate.errors import SettingError
 
 FILE_NAME = "curate.toml"
@@ -30,14 +31,6 @@ TEMPLATE = """\
 # memory = "2GB"           # what the catalog and the dedupe methods may hold
 # threads = 0              # 0: every core
 """
-
-
-class Embedders(BaseModel):
-    """Which embedder is used where none is named."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    text: str = "minilm"
-    image: str = "perceptual"
 
 
 class IndexChoice(BaseModel):
@@ -67,12 +60,25 @@ class Limits(BaseModel):
 
 
 class Settings(BaseModel):
-    """The whole file."""
+    """The whole file.
+
+    Attributes:
+        embedders: by modality, which embedder is used where none is named; a modality that is missing has a default of its own.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    embedders: Embedders = Embedders()
+    embedders: dict[str, str] = Field(default_factory=dict)
     index: IndexChoice = IndexChoice()
     limits: Limits = Limits()
+
+    @field_validator("embedders")
+    @classmethod
+    def _are_of_modalities(cls, value: dict[str, str]) -> dict[str, str]:
+        known = plugins.names("modalities") if value else ()
+        for name in value:
+            if name not in known:
+                raise ValueError(f"no modality is called {name!r}; there are {', '.join(known)}")
+        return value
 
 
 def read_settings(root: Path) -> Settings:

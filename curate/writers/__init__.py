@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol
 
+from curate.records import MediaColumn
+
 
 class ExportRow(NamedTuple):
     """One sample on its way out; synthetic ones say which model drew them."""
@@ -26,7 +28,7 @@ class ExportRow(NamedTuple):
     label: str | None
     text: str | None
     media: bytes | None
-    """An encoded image file."""
+    """An encoded file of the row's modality."""
     suffix: str
     """Of the media: ".png", with the dot; "" for text."""
     content_hash: str
@@ -44,22 +46,28 @@ class ExportInfo:
 
     Attributes:
         name: of the dataset, or "dataset/part".
-        modality: "text", "image" or "mixed".
+        modalities: of the rows, sorted; an empty export has one too.
         parts: the parts in the stream, in order; (None,) without a split.
         labels: every label in the stream, sorted; their position is the class index.
         columns: the metadata keys in the stream, sorted.
         types: of those keys, the ones whose every value is a scalar of one type: "string", "int64", "float64" or
             "bool" (`_columns.ColumnTypes` finds them in one pass). They become columns; the others share a JSON column.
         options: the writer's own settings, as the user gave them.
+        texts: whether some rows have a text, which stands in the column `text`.
+        media: how the rows' media stand in their column; None where none has any.
+        noun: what the rows are called on the card: "texts".
     """
 
     name: str
-    modality: str
+    modalities: tuple[str, ...]
     parts: tuple[str | None, ...]
     labels: tuple[str, ...]
     columns: tuple[str, ...]
     types: dict[str, str] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
+    texts: bool = True
+    media: MediaColumn | None = None
+    noun: str = "samples"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +92,7 @@ class Writer(Protocol):
     """One export format."""
 
     modalities: ClassVar[frozenset[str]]
-    """What it can hold, of "text" and "image"."""
+    """Names of the modalities that it can hold, or `ANY`."""
     options: ClassVar[dict[str, str]]
     """The settings it takes from `ExportInfo.options`, each with a sentence for the user."""
 

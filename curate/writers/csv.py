@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+from curate.records import ANY
 from curate.writers import ExportInfo, ExportRow, Written
 from curate.writers.layout.files import check_request, flag
 from curate.writers.layout.tables import write_tables
@@ -22,7 +23,7 @@ _QUOTED = ('"', ",", "\n", "\r")
 class CsvWriter:
     """One line a row, except where a text has line breaks of its own."""
 
-    modalities: ClassVar[frozenset[str]] = frozenset({"text", "image"})
+    modalities: ClassVar[frozenset[str]] = ANY
     options: ClassVar[dict[str, str]] = {"raw": "leave cells as they are that a spreadsheet would run as formulas"}
 
     def write(self, rows: Iterator[ExportRow], folder: Path, info: ExportInfo) -> Written:

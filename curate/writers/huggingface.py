@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
+from curate.records import ANY
 from curate.writers import ExportInfo, ExportRow, Written
 from curate.writers.layout.files import check_request, size_option
 from curate.writers.layout.parquet import SHARD_BYTES, write_parts
@@ -18,7 +19,7 @@ from curate.writers.layout.parquet import SHARD_BYTES, write_parts
 class HuggingFaceWriter:
     """Sharded Parquet under `data/`, with the features that `datasets` understands."""
 
-    modalities: ClassVar[frozenset[str]] = frozenset({"text", "image"})
+    modalities: ClassVar[frozenset[str]] = ANY
     options: ClassVar[dict[str, str]] = {"shard_size": "content of a file at most, such as 500MB (the default)"}
 
     def write(self, rows: Iterator[ExportRow], folder: Path, info: ExportInfo) -> Written:

@@ -68,8 +68,8 @@ class _Table:
     def __init__(self, path: Path, layout: Layout) -> None:
         self._path = path
         # `datasets` looks for the column file_name and makes an image column of it.
-        self._names = tuple("file_name" if name == "image" else name for name in layout.names)
-        self._types = tuple("string" if column.type == "image" else column.type for column in layout.columns)
+        self._names = tuple("file_name" if column.type == "media" else column.name for column in layout.columns)
+        self._types = tuple("string" if column.type == "media" else column.type for column in layout.columns)
         self._rows: list[list[Any]] = []
 
     def __enter__(self) -> _Table:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
+from curate.records import ANY
 from curate.writers import ExportInfo, ExportRow, Written
 from curate.writers.layout.files import check_request
 from curate.writers.layout.tables import write_tables
@@ -15,7 +16,7 @@ from curate.writers.layout.tables import write_tables
 class JsonlWriter:
     """One object a row, every column in every object, so that readers infer one schema."""
 
-    modalities: ClassVar[frozenset[str]] = frozenset({"text", "image"})
+    modalities: ClassVar[frozenset[str]] = ANY
     options: ClassVar[dict[str, str]] = {}
 
     def write(self, rows: Iterator[ExportRow], folder: Path, info: ExportInfo) -> Written:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
+from curate.records import ANY
 from curate.writers import ExportInfo, ExportRow, Written
 from curate.writers.layout.files import WHOLE, check_request, size_option
 from curate.writers.layout.parquet import SHARD_BYTES, write_parts
@@ -14,7 +15,7 @@ from curate.writers.layout.parquet import SHARD_BYTES, write_parts
 class ParquetWriter:
     """One file a part, labels as words, images as {bytes, path}."""
 
-    modalities: ClassVar[frozenset[str]] = frozenset({"text", "image"})
+    modalities: ClassVar[frozenset[str]] = ANY
     options: ClassVar[dict[str, str]] = {"shard_size": "content of a file at most, such as 500MB (the default)"}
 
     def write(self, rows: Iterator[ExportRow], folder: Path, info: ExportInfo) -> Written:

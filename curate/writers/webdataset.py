@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from curate.errors import WorkError
+from curate.records import ANY
 from curate.writers import ExportInfo, ExportRow, Written
 from curate.writers.layout.columns import Layout, to_json
 from curate.writers.layout.files import Outbox, check_request, class_index, sample_name, size_option, write_new
@@ -31,7 +32,7 @@ _LABELS = "labels.json"
 class WebDatasetWriter:
     """Tar shards for training that reads in order."""
 
-    modalities: ClassVar[frozenset[str]] = frozenset({"text", "image"})
+    modalities: ClassVar[frozenset[str]] = ANY
     options: ClassVar[dict[str, str]] = {"shard_size": "size of a tar at most, such as 1GB (the default)"}
 
     def write(self, rows: Iterator[ExportRow], folder: Path, info: ExportInfo) -> Written:

@@ -34,7 +34,7 @@ def test_counts_are_those_of_the_catalog(tmp_path):
         )
         report = status(ws)
     a, b = report.datasets
-    assert (a.name, a.licence, a.samples, a.texts, a.images, a.labels, a.rejects) == ("a", "MIT", 8, 8, 0, 2, 1)
+    assert (a.name, a.licence, a.samples, a.modalities, a.labels, a.rejects) == ("a", "MIT", 8, {"text": 8}, 2, 1)
     assert (a.kept, a.dropped, a.dropped_by, a.vectors) == (6, 2, {"user": 2}, {"minilm": 8})
     assert (b.kept, b.dropped, b.rejects, b.vectors, b.synthetic) == (8, 0, 1, {}, {})
     assert [run["step"] for run in report.runs] == ["ingest", "embed", "ingest"] and report.runs_in_all == 3

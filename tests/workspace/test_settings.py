@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from curate import plugins
 from curate.errors import SettingError
+from curate.modalities import load_modality
 from curate.workspace import Settings, parse_bytes
 from curate.workspace._settings import FILE_NAME, TEMPLATE, read_settings
 
@@ -45,7 +47,9 @@ def test_the_template_says_what_the_defaults_are(tmp_path):
     (tmp_path / FILE_NAME).write_text(TEMPLATE)
     assert read_settings(tmp_path) == Settings()
     spoken = "\n".join(line.removeprefix("# ") if "=" in line else line for line in TEMPLATE.splitlines())
-    assert Settings.model_validate(tomllib.loads(spoken)) == Settings()
+    told = Settings.model_validate(tomllib.loads(spoken))
+    assert told.limits == Settings().limits
+    assert told.embedders == {name: load_modality(name).embedder for name in plugins.names("modalities")}
 
 
 @pytest.mark.parametrize(
@@ -55,6 +59,7 @@ def test_the_template_says_what_the_defaults_are(tmp_path):
         ("[limits]\nthreads = -1", "limits.threads"),
         ("[limits]\ncolour = 'red'", "limits.colour"),
         ("[embedders]\ntext = 3", "embedders.text"),
+        ("[embedders]\nsmell = 'nose'", "no modality is called 'smell'"),
         ("[limits", "not valid TOML"),
         ("\xff", "not valid TOML"),
     ],

@@ -33,7 +33,7 @@ REQUIRED = {
 
 
 def facts_of(**changes: Any) -> CardFacts:
-    info = ExportInfo("support/train", "text", ("train",), ("a|b", "c"), ("topic",), {"topic": "string"})
+    info = ExportInfo("support/train", ("text",), ("train",), ("a|b", "c"), ("topic",), {"topic": "string"}, noun="texts")
     written = Written(("train.parquet",), {"train": 1234}, ("a note",), {"train": "train.parquet"})
     labels = {"a|b": {"train": 1000}, "c": {"train": 234}}
     facts = CardFacts(

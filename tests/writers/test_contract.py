@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from curate import plugins
 from curate.errors import SettingError, WorkError
+from curate.records import takes
 from curate.testing import check_writer
-from curate.testing.export_rows import NASTY_LABELS, NASTY_TEXTS, export_row, info_of, picture
+from curate.testing.export_rows import NASTY_LABELS, NASTY_TEXTS, empty_info, export_row, info_of, picture
 from curate.testing.writers import hashes
 from curate.writers import ExportInfo, ExportRow
 from curate.writers.layout.files import file_facts
@@ -24,8 +25,8 @@ from curate.writers.marking.iptc import read_mark
 from .exports import read_back
 
 WRITERS = plugins.names("writers")
-TEXT = [name for name in WRITERS if "text" in plugins.load("writers", name).modalities]
-IMAGE = [name for name in WRITERS if "image" in plugins.load("writers", name).modalities]
+TEXT = [name for name in WRITERS if takes(plugins.load("writers", name).modalities, "text")]
+IMAGE = [name for name in WRITERS if takes(plugins.load("writers", name).modalities, "image")]
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20) | st.sampled_from(NASTY_TEXTS)
 labels = st.none() | st.sampled_from(NASTY_LABELS) | st.text(st.characters(exclude_categories=["Cs"]), max_size=5)
@@ -63,7 +64,7 @@ def test_it_keeps_the_laws_of_its_family(format_: str) -> None:
 @pytest.mark.parametrize("format_", IMAGE)
 def test_a_text_among_images_stops_the_export(format_: str, tmp_path: Path) -> None:
     with pytest.raises(WorkError, match="sample 1"):
-        export(format_, [export_row(1, text="a text")], tmp_path, ExportInfo("birds", "image", (None,), (), ()))
+        export(format_, [export_row(1, text="a text")], tmp_path, empty_info("image"))
 
 
 @pytest.mark.parametrize("format_", TEXT)
@@ -165,7 +166,7 @@ def test_csv_counts_the_cells_it_prefixed_and_raw_leaves_them(tmp_path: Path) ->
 @pytest.mark.parametrize("size", ["0", "-1", "big", "1.5XB", ""])
 def test_a_shard_size_that_is_none_is_refused(size: str, tmp_path: Path) -> None:
     with pytest.raises(SettingError, match="shard_size"):
-        export("parquet", [], tmp_path, ExportInfo("none", "text", (None,), (), (), options={"shard_size": size}))
+        export("parquet", [], tmp_path, empty_info("text", shard_size=size))
 
 
 def test_file_facts_are_those_of_the_files(tmp_path: Path) -> None:

@@ -164,7 +164,7 @@ class _Opened:
         for item in self._reader(form.reader).read(source):
             locator = f"{name} {item.locator}" if item.locator else name
             if isinstance(item, Record):
-                yield Record(locator, item.fields, item.text, item.media, path)
+                yield item._replace(locator=locator, path=path)
             else:
                 yield Reject(locator, item.reason, item.excerpt)
         if form.codec:

@@ -76,7 +76,7 @@ _MEDIA_TYPES = {
     ".tiff": "image/tiff",
 }
 _TABLES = (".parquet", ".jsonl", ".csv")
-_TYPES = {"string": "sc:Text", "int64": "sc:Integer", "float64": "sc:Float", "bool": "sc:Boolean", "image": "sc:ImageObject"}
+_TYPES = {"string": "sc:Text", "int64": "sc:Integer", "float64": "sc:Float", "bool": "sc:Boolean"}
 
 
 def croissant(facts: CardFacts, files: Iterable[FileFacts]) -> dict[str, Any]:
@@ -161,10 +161,10 @@ def _record_set(facts: CardFacts, file: FileFacts) -> dict[str, Any]:
     fields = []
     for column in layout.columns:
         extract: dict[str, Any] = {"fileObject": {"@id": file.path}, "extract": {"column": column.name}}
-        type_: str | list[str] = _TYPES[column.type]
-        if column.type == "image" and _suffix(file) == ".parquet" and not folders:
+        type_: str | list[str] = _TYPES[column.type] if column.type != "media" else _media_type(layout)
+        if column.type == "media" and _suffix(file) == ".parquet" and not folders:
             extract["transform"] = {"jsonPath": "bytes"}
-        elif column.type == "image":
+        elif column.type == "media":
             type_ = "sc:Text"  # a path to the file
             extract["extract"] = {"column": "file_name" if folders else column.name}
         if column.name == "label":
@@ -176,6 +176,10 @@ def _record_set(facts: CardFacts, file: FileFacts) -> dict[str, Any]:
         )
     about = f"The rows of {part}." if part else "The rows."
     return {"@type": "cr:RecordSet", "@id": name, "name": name, "description": about, "field": fields}
+
+
+def _media_type(layout: Layout) -> str:
+    return layout.media.schema_type if layout.media else "sc:MediaObject"
 
 
 def _provenance(facts: CardFacts) -> dict[str, Any]:

@@ -108,6 +108,10 @@ def dataset_card(facts: CardFacts) -> str:
     return f"---\n{head}---\n\n" + "\n\n".join(section for section in sections if section) + "\n"
 
 
+_CLASSIFIED = (("text",), ("image",))
+"""The modalities whose classification is a task of the hub's list by that name."""
+
+
 def _front_matter(facts: CardFacts) -> dict[str, object]:
     # On one line: a line "---" inside a YAML string would end the head for readers that only look for it.
     head: dict[str, object] = {"pretty_name": " ".join(facts.name.split())}
@@ -121,8 +125,8 @@ def _front_matter(facts: CardFacts) -> dict[str, object]:
     head["tags"] = ["curate", *(["synthetic"] if facts.synthetic else [])]
     head["size_categories"] = [_size_category(facts.total)]
     labelled = sum(sum(parts.values()) for parts in facts.labels.values())
-    if len(facts.labels) > 1 and labelled == facts.total and facts.info.modality in ("text", "image"):
-        head["task_categories"] = [f"{facts.info.modality}-classification"]
+    if len(facts.labels) > 1 and labelled == facts.total and facts.info.modalities in _CLASSIFIED:
+        head["task_categories"] = [f"{facts.info.modalities[0]}-classification"]
     if facts.written.data_files:
         files = [{"split": _split_name(part), "path": path} for part, path in facts.written.data_files.items()]
         head["configs"] = [{"config_name": "default", "data_files": files}]
@@ -148,8 +152,7 @@ def _size_category(rows: int) -> str:
 def _opening(facts: CardFacts) -> str:
     parts = ", ".join(f"{count:,} in `{part}`" for part, count in facts.written.rows.items())
     kinds = f"{facts.real:,} real and {facts.synthetic:,} synthetic" if facts.synthetic else "all real"
-    words = {"text": "texts", "image": "images", "mixed": "texts and images"}
-    opening = f"# {_inline(facts.name)}\n\n{facts.total:,} {words[facts.info.modality]} ({kinds}): {parts}."
+    opening = f"# {_inline(facts.name)}\n\n{facts.total:,} {facts.info.noun} ({kinds}): {parts}."
     opening += f" Exported as {facts.format} by curate {facts.version} on {facts.created}."
     return f"{opening}\n\n{facts.description.strip()}" if facts.description.strip() else opening
 

@@ -15,7 +15,6 @@ _EXACT_INTEGERS = 2**53  # a float64 holds every integer up to here
 _ABOUT = {
     "id": "The sample's id in the workspace that exported it.",
     "text": "The text.",
-    "image": "The image file.",
     "label": "The label; empty where the sample has none.",
     "origin": "`real` or `synthetic`.",
     "model": "The model that drew a synthetic sample; empty for real ones.",
@@ -30,7 +29,7 @@ _ABOUT = {
 
 
 class Column(NamedTuple):
-    """One column: its name, its type as Arrow calls it ("image" for media), and what it holds."""
+    """One column: its name, its type as Arrow calls it ("media" for files), and what it holds."""
 
     name: str
     type: str
@@ -48,11 +47,13 @@ class Layout:
 
     def __init__(self, info: ExportInfo, *, taken: Collection[str] = (), shun: str | None = None) -> None:
         base = ["id"]
-        base += ["text"] if info.modality in ("text", "mixed") else []
-        base += ["image"] if info.modality in ("image", "mixed") else []
+        base += ["text"] if info.texts else []
+        base += [info.media.name] if info.media else []
         base += ["label", "origin", "model", "seed", "dataset", "part", "external_id", "content_hash", "locator"]
-        types = {"id": "int64", "seed": "int64", "image": "image"}
-        columns = [Column(name, types.get(name, "string"), _ABOUT[name]) for name in base]
+        types, about = {"id": "int64", "seed": "int64"}, dict(_ABOUT)
+        if info.media:
+            types[info.media.name], about[info.media.name] = "media", info.media.about
+        columns = [Column(name, types.get(name, "string"), about[name]) for name in base]
         used = {name.casefold() for name in (*base, *taken, "metadata")}
         self._keys: dict[str, str] = {}
         for key in sorted(info.types):
@@ -70,16 +71,17 @@ class Layout:
         self.columns = tuple(columns)
         self.names = tuple(column.name for column in columns)
         self._base = tuple(base)
+        self.media = info.media
 
-    def values(self, row: ExportRow, image: Any) -> list[Any]:
-        """Return the row's values in the order of `columns`; `image` stands for the media in this format.
+    def values(self, row: ExportRow, media: Any) -> list[Any]:
+        """Return the row's values in the order of `columns`; `media` stands for its media in this format.
 
         Raises:
             WorkError: the row holds what `info` did not announce.
         """
-        if (row.text is not None and "text" not in self._base) or (row.media is not None and "image" not in self._base):
+        if (row.text is not None and "text" not in self._base) or (row.media is not None and self.media is None):
             raise WorkError(f"sample {row.sample_id} is of a modality that the export did not announce")
-        own = {"id": row.sample_id, "image": image}
+        own = {"id": row.sample_id, **({self.media.name: media} if self.media else {})}
         values = [own[name] if name in own else getattr(row, name) for name in self._base]
         values += [self._checked(row, key) for key in self._keys]
         rest = {key: value for key, value in row.metadata.items() if key not in self._keys}

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from curate.errors import SettingError, WorkError
+from curate.records import takes
 from curate.writers import ExportInfo, ExportRow
 from curate.writers.layout.names import safe_names, safe_suffix
 from curate.writers.marking.c2pa import OPTIONS as SIGNING
@@ -38,7 +39,7 @@ def file_facts(folder: Path, paths: Iterable[str]) -> Iterator[FileFacts]:
         yield FileFacts(path, (folder / path).stat().st_size, digest)
 
 
-def check_request(format_: str, info: ExportInfo, modalities: Collection[str], options: Mapping[str, str]) -> None:
+def check_request(format_: str, info: ExportInfo, modalities: frozenset[str], options: Mapping[str, str]) -> None:
     """Refuse, before anything is written, rows the format cannot hold and options it does not know.
 
     An option that is None or False counts as not given.
@@ -46,13 +47,13 @@ def check_request(format_: str, info: ExportInfo, modalities: Collection[str], o
     Raises:
         SettingError: see above.
     """
-    missing = ({"text", "image"} if info.modality == "mixed" else {info.modality}) - set(modalities)
+    missing = [name for name in info.modalities if not takes(modalities, name)]
     if missing:
         raise SettingError(
-            f"{format_} cannot hold {' and '.join(sorted(missing))}, and {info.name} is {info.modality}",
+            f"{format_} cannot hold {' and '.join(missing)}, and {info.name} is {' and '.join(info.modalities)}",
             hint="--format parquet holds every modality",
         )
-    if "image" in modalities:
+    if takes(modalities, "image"):
         options = {**options, **SIGNING}
     unknown = sorted(k for k, v in info.options.items() if k not in options and v is not None and v is not False)
     if unknown:

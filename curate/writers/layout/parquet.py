@@ -31,7 +31,7 @@ _ARROW = {
     "float64": pa.float64(),
     "bool": pa.bool_(),
     "class": pa.int64(),
-    "image": pa.struct([("bytes", pa.binary()), ("path", pa.string())]),
+    "media": pa.struct([("bytes", pa.binary()), ("path", pa.string())]),
 }
 
 
@@ -54,8 +54,8 @@ def write_parts(
         for part in parts.values():
             stack.callback(part.abandon)
         for row, _, media, suffix in outbox.take(rows):
-            image = None if media is None else {"bytes": media, "path": sample_name(row.sample_id, suffix)}
-            values = layout.values(row, image)
+            file = None if media is None else {"bytes": media, "path": sample_name(row.sample_id, suffix)}
+            values = layout.values(row, file)
             if classes and row.label is not None:
                 values[layout.names.index("label")] = index[row.label]
             parts[row.part].add(values, size=len(media or b"") + len(row.text or ""))
@@ -97,10 +97,11 @@ class _Part:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._files.append(self._folder / f"{self.name}.{len(self._files)}.tmp")
         # Media is compressed already, and min/max statistics of bytes would repeat whole files in the footer.
-        names = [name for name in self._schema.names if self._schema.field(name).type != _ARROW["image"]]
-        leaves = dict.fromkeys(names, "zstd") | (
-            {"image.bytes": "none", "image.path": "zstd"} if "image" in self._schema.names else {}
-        )
+        names = [name for name in self._schema.names if self._schema.field(name).type != _ARROW["media"]]
+        media = [name for name in self._schema.names if name not in names]
+        leaves = dict.fromkeys(names, "zstd")
+        for name in media:
+            leaves |= {f"{name}.bytes": "none", f"{name}.path": "zstd"}
         self._writer = pq.ParquetWriter(
             self._files[-1],
             self._schema,
@@ -120,13 +121,15 @@ class _Part:
 
 def _schema(layout: Layout, labels: tuple[str, ...] | None) -> pa.Schema:
     columns = [column._replace(type="class") if labels and column.name == "label" else column for column in layout.columns]
-    features = json.dumps({"info": {"features": {c.name: _feature(c, labels) for c in columns}}})
+    features = json.dumps({"info": {"features": {c.name: _feature(c, layout, labels) for c in columns}}})
     return pa.schema([(c.name, _ARROW[c.type]) for c in columns], metadata={"huggingface": features})
 
 
-def _feature(column: Column, labels: tuple[str, ...] | None) -> dict[str, Any]:
-    if column.type == "image":
-        return {"_type": "Image"}
+def _feature(column: Column, layout: Layout, labels: tuple[str, ...] | None) -> dict[str, Any]:
+    if column.type == "media":
+        if layout.media and layout.media.feature:
+            return {"_type": layout.media.feature}
+        return {name: {"dtype": kind, "_type": "Value"} for name, kind in (("bytes", "binary"), ("path", "string"))}
     if column.type == "class":
         return {"names": list(labels or ()), "_type": "ClassLabel"}
     return {"dtype": column.type, "_type": "Value"}

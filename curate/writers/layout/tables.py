@@ -11,9 +11,6 @@ from curate.writers import ExportInfo, ExportRow, Written
 from curate.writers.layout.columns import Layout
 from curate.writers.layout.files import WHOLE, Outbox, sample_name, write_new
 
-IMAGES = "images"
-"""The folder of the media; the column `image` names a file by its path from the export's folder."""
-
 
 def write_tables(
     rows: Iterator[ExportRow],
@@ -24,10 +21,13 @@ def write_tables(
     head: Callable[[tuple[str, ...]], str],
     line: Callable[[tuple[str, ...], list[Any]], str],
 ) -> Written:
-    """Write each part to PART + `suffix`: `head` of the column names, then a `line` a row."""
+    """Write each part to PART + `suffix`: `head` of the column names, then a `line` a row.
+
+    Media lie in the folder of their column, which names a file by its path from the export's folder.
+    """
     layout, outbox = Layout(info), Outbox(info)
     names = [outbox.parts[part] + suffix for part in info.parts]
-    media_files = []
+    media_files, media_folder = [], info.media.folder if info.media else ""
     with ExitStack() as stack:
         tables = {
             part: stack.enter_context((folder / name).open("x", encoding="utf-8", newline=""))
@@ -36,7 +36,7 @@ def write_tables(
         for table in tables.values():
             table.write(head(layout.names))
         for row, _, media, kind in outbox.take(rows):
-            path = None if media is None else f"{IMAGES}/{sample_name(row.sample_id, kind)}"
+            path = None if media is None else f"{media_folder}/{sample_name(row.sample_id, kind)}"
             if media is not None and path is not None:
                 write_new(folder / path, media)
                 media_files.append(path)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from curate.errors import BadRecord
-from curate.readers.parsing.image_facts import ImageFacts, inspect_image
+from curate.modalities.decoding.image_facts import ImageFacts, inspect_image
 
 FORMATS = {"PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "GIF": ".gif", "BMP": ".bmp", "TIFF": ".tif"}
 MEGA = 10**6

@@ -1,0 +1,1 @@
+"""What opens encoded media to look inside."""
