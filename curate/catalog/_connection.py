@@ -308,7 +308,24 @@ def _connect(path: Path, read_only: bool, wait_s: float, config: dict[str, Any])
                 raise _locked(path, error) from error
             time.sleep(_LOCK_POLL_S)
         except duckdb.Error as error:
-            raise WorkspaceDamaged(f"{path} cannot be opened: {_first_line(error)}") from error
+            if "core_functions" not in str(error) or not _replay(path):
+                raise WorkspaceDamaged(f"{path} cannot be opened: {_first_line(error)}") from error
+
+
+def _replay(path: Path) -> bool:
+    """Take the write-ahead log of a killed migration into its file; whether that went well.
+
+    DuckDB 2.0 opens a file before it knows the functions of its own core. A log that drops a table with a foreign key checks
+    the table it points to again, `datasets`, whose CHECK calls one. A file that is attached later is replayed with them.
+    """
+    try:
+        with duckdb.connect(":memory:") as helper:
+            helper.execute(f"ATTACH '{str(path).replace(chr(39), chr(39) * 2)}' AS catalog_to_replay")
+            helper.execute("CHECKPOINT catalog_to_replay")
+            helper.execute("DETACH catalog_to_replay")
+    except duckdb.Error:
+        return False
+    return True
 
 
 def _locked(path: Path, error: duckdb.IOException) -> WorkspaceLocked:

@@ -39,6 +39,8 @@ def migrate(connection: duckdb.DuckDBPyConnection, folder: Path | None = None) -
     sealed = sealing.everything() if new and _has_seals(connection) else {}
     for file in new:
         sealed = _apply(connection, int(file.stem[:4]), file, sealing, sealed)
+    if new:
+        connection.execute("CHECKPOINT")  # DuckDB cannot always replay a log that holds them; see `_connect`
     return [file.stem for file in new]
 
 

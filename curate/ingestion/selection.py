@@ -114,26 +114,30 @@ class Selection:
         """Make a sample's parts of one record.
 
         Raises:
-            BadRecord: `no-text`, `no-image`, `bad-label`, `bad-id`, `no-label-match`, `nested-too-deep`, and what the
-                modality of texts says of a caption.
+            BadRecord: `no-text`, `no-image`, `bad-label`, `bad-id`, `no-label-match`, `nested-too-deep`, and what its modality
+                finds wrong with a text; media are validated later, in threads.
             SettingError: no row so far has the fields that were named, or it cannot be told which field is the text.
         """
         label = self._from(record, source) if self._from else None
         fields = record.fields
         if fields is None:
-            return Picked(record.text, record.media, label, None, {}, _modality(record.modality, record.media))
+            told = _modality(record.modality, record.media)
+            if record.media is None and record.text is not None:
+                load_modality(told).inspect(record.text, _NO_LIMITS)
+            return Picked(record.text, record.media, label, None, {}, told)
         state = self._state
         if not self.text and not self.image:
             self._settle(fields)
         media = self._media(fields)
         text = self._text(fields)
-        if media is not None and text is not None:
-            load_modality("text").inspect(text, _NO_LIMITS)
+        told = _modality(record.modality, media)
+        if text is not None:
+            load_modality(told if media is None else "text").inspect(text, _NO_LIMITS)
         if self.label:
             label = _name(_get(fields, self.label), "bad-label")
         external_id = _name(_get(fields, self.id), "bad-id") if self.id else None
         state.good = True
-        return Picked(text, media, label, external_id, self._rest(fields), _modality(record.modality, media))
+        return Picked(text, media, label, external_id, self._rest(fields), told)
 
     def _text(self, fields: Mapping[str, Any]) -> str | None:
         names = self.text

@@ -157,7 +157,7 @@ def test_images_come_from_bytes_structs_and_data_urls():
 
 def test_the_only_image_of_a_row_without_text_is_found():
     picked = pick(Selection(label="label"), {"image": {"bytes": PNG, "path": None}, "label": 9})
-    assert picked == Picked(None, PNG, "9", None, {})
+    assert picked == Picked(None, PNG, "9", None, {}, "image")
 
 
 @pytest.mark.parametrize(

@@ -24,8 +24,8 @@ from PIL import Image
 
 from curate import plugins
 from curate.errors import InputError, SettingError
+from curate.ingestion import reading_pass
 from curate.readers.opening import sources as listing
-from curate.steps import ingest as ingest_module
 from curate.steps.ingest import IngestReport, ingest
 from curate.workspace import Workspace, create_workspace, open_workspace
 
@@ -200,7 +200,7 @@ def test_a_second_run_opens_no_file(workspace, corpus, monkeypatch):
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a file was opened")
 
-    monkeypatch.setattr(ingest_module, "read_file", refuse)
+    monkeypatch.setattr(reading_pass, "read_file", refuse)
     second = check(workspace, ingest(workspace, [corpus], dataset="d"))
     assert (second.read, second.unchanged, second.rejected) == (first.read, first.added, first.rejected)
     touch(corpus / "a.jsonl")
@@ -239,7 +239,7 @@ def test_equal_records_of_a_file_are_numbered_and_a_file_that_grows_gains_the_di
     folder = tmp_path_factory.mktemp("versions")
     most: Counter = Counter()
     with pytest.MonkeyPatch.context() as patch, open_workspace(create_workspace(folder / "ws")) as workspace:
-        patch.setattr(ingest_module, "BATCH_RECORDS", batch)
+        patch.setattr(reading_pass, "BATCH_RECORDS", batch)
         for number, texts in enumerate(versions):
             write_rows(folder / "a.jsonl", texts)
             touch(folder / "a.jsonl", number)
@@ -375,8 +375,8 @@ def test_where_a_batch_ends_changes_nothing(tmp_path_factory, files, batch_recor
     for name in ("large", "small"):
         with pytest.MonkeyPatch.context() as patch, open_workspace(create_workspace(folder / f".{name}")) as workspace:
             if name == "small":
-                patch.setattr(ingest_module, "BATCH_RECORDS", batch_records)
-                patch.setattr(ingest_module, "BATCH_BYTES", batch_bytes)
+                patch.setattr(reading_pass, "BATCH_RECORDS", batch_records)
+                patch.setattr(reading_pass, "BATCH_BYTES", batch_bytes)
             report = check(workspace, ingest(workspace, [folder], dataset="d"))
             rejects = workspace.catalog.rows("SELECT locator, reason, excerpt FROM rejects ORDER BY ALL")
             sources = workspace.catalog.rows("SELECT uri, complete, read, rejected, skipped FROM sources ORDER BY ALL")
