@@ -10,14 +10,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import duckdb
-
 from curate.catalog._migrations import migrate, require_current
 from curate.catalog._sealing import Sealing, Write, written
 from curate.errors import WorkError, WorkspaceDamaged, WorkspaceLocked
 
 if TYPE_CHECKING:
+    import duckdb
     import pyarrow as pa
+else:
+    from curate.catalog._engine import duckdb
 
 _LOCK_POLL_S = 0.1
 _CLOCK_SLACK_S = 2.0

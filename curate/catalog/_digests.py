@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import duckdb
-import numpy as np
+if TYPE_CHECKING:
+    import duckdb
 
 MODULUS = 2**64
 _FIRST_LOCAL_ROW = 36_028_797_018_960_000
@@ -85,6 +85,8 @@ def _line(shape: Shape, without: tuple[str, ...]) -> str:
 
 
 def _with_vectors(connection: duckdb.DuckDBPyConnection, shape: Shape, vectors: list[str], condition: str) -> Totals:
+    import numpy as np
+
     columns = ", ".join(f'"{name}"' for name in vectors)
     found: Totals = {}
     reader = connection.sql(
@@ -108,6 +110,7 @@ def _with_vectors(connection: duckdb.DuckDBPyConnection, shape: Shape, vectors: 
 
 def _bytes(column: object, rows: int) -> list[bytes]:
     """The bytes of each row of a fixed-size list column; a NULL has none."""
+    import numpy as np
     import pyarrow as pa
 
     assert isinstance(column, pa.FixedSizeListArray)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-
-import duckdb
+from typing import TYPE_CHECKING
 
 from curate.catalog._digests import Totals
 from curate.catalog._sealing import Sealing
 from curate.errors import WorkspaceDamaged, WorkspaceError
 from curate.resources import resource_folder
+
+if TYPE_CHECKING:
+    import duckdb
 
 _LEDGER = """
 CREATE TABLE IF NOT EXISTS migrations (

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import re
 import select
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from curate import errors
 from curate.catalog._query_frames import HEADER
 from curate.errors import CurateError, SettingError, WorkError, WorkspaceLocked
 
@@ -40,12 +40,14 @@ class Limits:
         memory_bytes: DuckDB's own limit; the process may take some more for what DuckDB does not count.
         spill: folder for what does not fit.
         threads: at least 1.
+        wait_s: seconds to wait for a process that writes to the catalog.
     """
 
     timeout_s: float
     memory_bytes: int
     spill: Path
     threads: int = 1
+    wait_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class QueryProcess(io.RawIOBase):
     def __init__(self, path: Path, query: str, limits: Limits, embedders: TextEmbedders) -> None:
         self._limits = limits
         self._embedders = embedders
-        self._left_s = limits.timeout_s
+        self._left_s = limits.timeout_s + limits.wait_s
         self._pending = memoryview(b"")
         self._ended = False
         self._failure: BaseException | None = None
@@ -91,6 +93,7 @@ class QueryProcess(io.RawIOBase):
             "query": query,
             "memory_bytes": limits.memory_bytes,
             "threads": limits.threads,
+            "wait_s": limits.wait_s,
             "spill": str(limits.spill),
             "spill_bytes": SPILL_BYTES,
             "embedders": dict(embedders.dimensions),
@@ -193,17 +196,10 @@ class QueryProcess(io.RawIOBase):
         message = "\n".join(error["message"].strip().splitlines()[:_SHOWN_LINES])
         if error["kind"] == "memory":
             return self._as_too_large()
-        if error["kind"] == "locked":
-            found = re.search(r"PID (\d+)", message)
-            who = (
-                "this process"
-                if found and int(found[1]) == os.getpid()
-                else f"process {found[1]}"
-                if found
-                else "another process"
-            )
-            hint = "open the workspace read-only" if who == "this process" else "wait for it, or give --wait SECONDS"
-            return WorkspaceLocked(f"{who} is writing to {self._path.parent}", hint=hint)
+        if error["kind"] == "WorkspaceLocked" and f"process {os.getpid()} " in message:
+            return WorkspaceLocked(f"this process is writing to {self._path.parent}", hint="open the workspace read-only")
+        if error["kind"].startswith("Workspace"):
+            return cast(CurateError, getattr(errors, error["kind"])(message, hint=error["hint"]))
         if error["kind"] == "internal":
             return WorkError(f"DuckDB failed on this query: {message}")
         return SettingError(message, hint=error.get("hint") or "curate sql --schema lists the tables and columns")

@@ -15,12 +15,16 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from curate.catalog._connection import _connect as connect
+from curate.catalog._migrations import require_current
 from curate.catalog._query_columns import faithful
 from curate.catalog._query_frames import Channel
+from curate.errors import WorkspaceError
 
 ALLOWED = ("SELECT", "EXPLAIN")
 SLACK_BYTES = 768_000_000
@@ -54,6 +58,8 @@ def _report(request: dict[str, Any], channel: Channel) -> None:
         _answer(request, channel)
     except Refused as error:
         channel.send(b"X", _error("refused", str(error), error.hint))
+    except WorkspaceError as error:
+        channel.send(b"X", _error(type(error).__name__, str(error), error.hint))
     except (duckdb.OutOfMemoryException, MemoryError) as error:
         channel.send(b"X", _error("memory", str(error)))
     except duckdb.InternalException as error:
@@ -61,8 +67,6 @@ def _report(request: dict[str, Any], channel: Channel) -> None:
     except OSError as error:  # what Arrow makes of an error in the midst of the rows
         kind = "memory" if str(error).startswith("Out of Memory") else "sql"
         channel.send(b"X", _error(kind, str(error)))
-    except duckdb.IOException as error:
-        channel.send(b"X", _error("locked" if "lock" in str(error).lower() else "sql", str(error)))
     except duckdb.Error as error:
         channel.send(b"X", _error("sql", str(error)))
     else:
@@ -70,10 +74,11 @@ def _report(request: dict[str, Any], channel: Channel) -> None:
 
 
 def _answer(request: dict[str, Any], channel: Channel) -> None:
-    connection = duckdb.connect(
-        request["path"],
-        read_only=True,
-        config={
+    connection = connect(
+        Path(request["path"]),
+        True,
+        request["wait_s"],
+        {
             "memory_limit": f"{request['memory_bytes'] // 1_000_000}MB",
             "threads": str(request["threads"]),
             "temp_directory": request["spill"],
@@ -83,9 +88,12 @@ def _answer(request: dict[str, Any], channel: Channel) -> None:
         },
     )
     try:
+        require_current(connection)
         statement = only_statement(connection, request["query"])
         if "embed" in request["query"].lower():
             _offer_embedding(connection, request["embedders"], request["default"], channel)
+        else:
+            sys.modules["numpy"] = None  # type: ignore[assignment]  # Arrow would import it, for 100 ms, and never use it
         connection.execute(
             """SET enable_progress_bar = false; SET python_enable_replacements = false; SET TimeZone = 'UTC';
                SET enable_external_access = false; SET lock_configuration = true"""

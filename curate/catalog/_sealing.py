@@ -10,11 +10,12 @@ import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
-
-import duckdb
+from typing import TYPE_CHECKING, NamedTuple
 
 from curate.catalog._digests import LOCAL, MODULUS, Shape, Total, Totals, shapes, totals
+
+if TYPE_CHECKING:
+    import duckdb
 
 _WRITE = re.compile(
     r"""(?: \s | --[^\n]*\n )* (?: WITH\b .*? \) \s* )?

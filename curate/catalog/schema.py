@@ -5,9 +5,8 @@ from __future__ import annotations
 from functools import cache
 from typing import NamedTuple
 
-import duckdb
-
 from curate.catalog._connection import Catalog
+from curate.catalog._engine import duckdb
 from curate.catalog._migrations import migrate, vectors_table_ddl
 
 _DEFINED = """

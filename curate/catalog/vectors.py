@@ -9,16 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from curate.catalog._connection import Catalog
 from curate.catalog._migrations import vectors_table_ddl
 from curate.errors import InputError, SettingError
-from curate.spill import give_back, roomy
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
 
 Origin = Literal["real", "synthetic", "all"]
 
@@ -157,7 +155,7 @@ def missing(
             WHERE dataset_id = ? AND modality IN (SELECT unnest(?)) GROUP BY content_hash, modality ORDER BY 1""",
         [dataset_id, list(modalities)],
     )
-    return found["sample_id"].to_numpy().astype(np.int64)
+    return found["sample_id"].to_numpy().astype("int64")
 
 
 def copy_known(catalog: Catalog, slug: str, dataset_id: int, modalities: Sequence[str], *, origin: Origin = "real") -> int:
@@ -204,6 +202,7 @@ def add(catalog: Catalog, slug: str, sample_ids: NDArray[np.int64], vectors: NDA
         sample_ids: (n,) none of which has a vector in this table.
         vectors: (n, dimension).
     """
+    import numpy as np
     import pyarrow as pa
 
     flat = pa.array(np.ascontiguousarray(vectors, dtype=np.float32).reshape(-1))
@@ -238,6 +237,10 @@ def load(
     Raises:
         InputError: nothing was embedded under that slug.
     """
+    import numpy as np
+
+    from curate.spill import give_back, roomy
+
     dimension = embedder(catalog, slug).dimension
     only = {} if sample_ids is None else {"wanted": _id_table(sample_ids)}
     kept = "" if dropped else "AND sample_id NOT IN (SELECT sample_id FROM current_verdicts WHERE action = 'drop')"
@@ -248,7 +251,7 @@ def load(
                 {"AND sample_id IN (SELECT sample_id FROM wanted)" if only else ""} ORDER BY sample_id""",
             [dataset_id, dataset_id, modality, modality],
         )
-    ids = found["sample_id"].to_numpy().astype(np.int64)
+    ids = found["sample_id"].to_numpy().astype("int64")
     shape = (len(ids), dimension)
     if memory_bytes is None or spill is None:
         matrix: NDArray[np.float32] = np.empty(shape, np.float32)
@@ -281,7 +284,7 @@ def in_state(
               AND state IN (SELECT unnest(?)) ORDER BY sample_id""",
         [dataset_id, dataset_id, origin, origin, list(states)],
     )
-    return found["sample_id"].to_numpy().astype(np.int64)
+    return found["sample_id"].to_numpy().astype("int64")
 
 
 def by_content(catalog: Catalog, slug: str, fingerprint: str, hashes: Sequence[str]) -> dict[int, NDArray[np.float32]]:
@@ -335,6 +338,7 @@ def found(catalog: Catalog, sample_ids: NDArray[np.int64]) -> dict[int, Found]:
 
 
 def _id_table(sample_ids: NDArray[np.int64]) -> pa.Table:
+    import numpy as np
     import pyarrow as pa
 
     return pa.table({"sample_id": pa.array(np.asarray(sample_ids, dtype=np.int64))})

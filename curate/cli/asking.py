@@ -113,7 +113,7 @@ def sql(
             show(describe_catalog(ws), as_json or chosen == "json", _describe_schema)
         return
     statement = _statement(query, file)
-    with opened(workspace, read_only=True, wait=wait) as ws, step(ws, statement, timeout_s=timeout) as result:
+    with opened(workspace, detached=True) as ws, step(ws, statement, timeout_s=timeout, wait_s=wait) as result:
         _deliver(result, chosen, output, rows)
 
 

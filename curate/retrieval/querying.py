@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache
 
@@ -70,7 +70,12 @@ def _meanings() -> dict[str, dict[str, str]]:
     return tomllib.loads((resource_folder("schemas") / "sql" / "meanings.toml").read_text(encoding="utf-8"))
 
 
-def _text_embedders(workspace: Workspace) -> TextEmbedders:
+def _text_embedders(workspace: Workspace, wait_s: float) -> TextEmbedders:
+    with workspace.reading(wait_s=wait_s) if workspace.detached else nullcontext():
+        return _offered(workspace)
+
+
+def _offered(workspace: Workspace) -> TextEmbedders:
     rows = {row.slug: row for row in vectors.embedders(workspace.catalog) if _takes_text(row)}
     preferred = default_spec(workspace, "text")
     default = next((slug for slug, row in rows.items() if row.spec == preferred), next(iter(rows)) if len(rows) == 1 else None)
@@ -119,7 +124,7 @@ def checked(embedder: Embedder, row: EmbedderRow) -> Embedder:
     return embedder
 
 
-def answer(workspace: Workspace, query: str, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> QueryResult:
+def answer(workspace: Workspace, query: str, *, timeout_s: float = DEFAULT_TIMEOUT_S, wait_s: float = 0.0) -> QueryResult:
     """Run one statement that reads, in a process of its own; the step `sql` says what is allowed.
 
     A workspace that is open for writing lets go of its catalog while the query runs, for DuckDB has one writer or many readers;
@@ -136,10 +141,11 @@ def answer(workspace: Workspace, query: str, *, timeout_s: float = DEFAULT_TIMEO
         memory_bytes=max(workspace.memory_bytes // 2, 256_000_000),
         spill=workspace.root / "indexes" / "spill",
         threads=workspace.threads,
+        wait_s=wait_s,
     )
-    embedders = _text_embedders(workspace)
     file = workspace.root / CATALOG_NAME
-    if workspace.read_only:
+    embedders = _text_embedders(workspace, wait_s) if "embed" in query.lower() else TextEmbedders()
+    if workspace.read_only or workspace.detached:
         return QueryResult(file, query, limits=limits, embedders=embedders)
     with workspace.released(), ExitStack() as undo:
         result = QueryResult(file, query, limits=limits, embedders=embedders)

@@ -88,6 +88,11 @@ class Workspace:
             raise WorkError(f"the catalog of {self.root} was not opened: another process of this launch holds it")
         return self._catalog
 
+    @property
+    def detached(self) -> bool:
+        """Whether the catalog was left alone."""
+        return self._catalog is None
+
     def __enter__(self) -> Workspace:
         return self
 

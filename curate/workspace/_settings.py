@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 import tomllib
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from typing import TYPE_CHECKING, Any
 
 from curate import plugins
 from curate.errors import SettingError
 
+if TYPE_CHECKING:
+    from pydantic import ConfigDict
+
 FILE_NAME = "curate.toml"
+_STRICT: ConfigDict = {"extra": "forbid"}
 
 TEMPLATE = """\
 # A curate workspace. `catalog.duckdb` is the truth; `indexes/` are caches and may be deleted at any time.
@@ -33,52 +36,61 @@ TEMPLATE = """\
 """
 
 
-class IndexChoice(BaseModel):
+@dataclass(frozen=True, slots=True)
+class IndexChoice:
     """Which index answers a search where none is named, where it lies, and its own settings."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    __pydantic_config__ = _STRICT
+
     name: str = "auto"
     location: str | None = None
-    options: dict[str, Any] = Field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
 
 
-class Limits(BaseModel):
-    """What the machine may be asked for."""
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the machine may be asked for.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    Attributes:
+        memory: a size, as `parse_bytes` reads it.
+        threads: 0 for every core.
+    """
+
+    __pydantic_config__ = _STRICT
+
     memory: str = "2GB"
-    threads: int = Field(default=0, ge=0)
+    threads: int = 0
 
-    @field_validator("memory")
-    @classmethod
-    def _is_a_size(cls, value: str) -> str:
+    def __post_init__(self) -> None:
+        """Check the ranges, by a ValueError as pydantic wants it."""
         try:
-            parse_bytes(value)
-        except SettingError as error:  # as pydantic wants it, so that the file and the line are named
-            raise ValueError(str(error)) from error
-        return value
+            parse_bytes(self.memory)
+        except SettingError as error:
+            raise ValueError(f"limits.memory: {error}") from error
+        if self.threads < 0:
+            raise ValueError(f"limits.threads must be 0 or more, got {self.threads}")
 
 
-class Settings(BaseModel):
+@dataclass(frozen=True, slots=True)
+class Settings:
     """The whole file.
 
     Attributes:
         embedders: by modality, which embedder is used where none is named; a modality that is missing has a default of its own.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    embedders: dict[str, str] = Field(default_factory=dict)
-    index: IndexChoice = IndexChoice()
-    limits: Limits = Limits()
+    __pydantic_config__ = _STRICT
 
-    @field_validator("embedders")
-    @classmethod
-    def _are_of_modalities(cls, value: dict[str, str]) -> dict[str, str]:
-        known = plugins.names("modalities") if value else ()
-        for name in value:
+    embedders: dict[str, str] = field(default_factory=dict)
+    index: IndexChoice = field(default_factory=IndexChoice)
+    limits: Limits = field(default_factory=Limits)
+
+    def __post_init__(self) -> None:
+        """Check that every modality is one, by a ValueError as pydantic wants it."""
+        known = plugins.names("modalities") if self.embedders else ()
+        for name in self.embedders:
             if name not in known:
-                raise ValueError(f"no modality is called {name!r}; there are {', '.join(known)}")
-        return value
+                raise ValueError(f"embedders: no modality is called {name!r}; there are {', '.join(known)}")
 
 
 def read_settings(root: Path) -> Settings:
@@ -89,9 +101,18 @@ def read_settings(root: Path) -> Settings:
     """
     file = root / FILE_NAME
     try:
-        return Settings.model_validate(tomllib.loads(file.read_text(encoding="utf-8")))
+        said = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingError(f"{file} is not valid TOML: {error}") from error
+    sections = {section.name for section in fields(Settings)}
+    return Settings() if all(name in sections and value == {} for name, value in said.items()) else _checked(said, file)
+
+
+def _checked(said: dict[str, Any], file: Path) -> Settings:
+    from pydantic import TypeAdapter, ValidationError  # 60 ms, and most workspaces set nothing
+
+    try:
+        return TypeAdapter(Settings).validate_python(said)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

@@ -13,7 +13,7 @@ import pytest
 from curate.catalog import Catalog
 from curate.catalog._query_worker import Refused, only_statement
 from curate.catalog.query import Limits, QueryResult, TextEmbedders, check_expression, relations
-from curate.errors import InputError, SettingError, WorkError, WorkspaceLocked
+from curate.errors import InputError, SettingError, WorkError, WorkspaceDamaged, WorkspaceLocked
 
 Ask = Callable[..., QueryResult]
 
@@ -248,3 +248,23 @@ def test_relations_are_those_that_a_query_may_name(home, ask):
             assert catalog.table(f"FROM {relation.name} LIMIT 0").column_names == [name for name, _ in relation.columns]
     with ask("SHOW TABLES") as result:
         assert sorted(r.name for r in found) == sorted(result.table()["name"].to_pylist())
+
+
+def test_a_query_waits_for_a_writer_as_long_as_it_may(home):
+    import threading
+
+    limits = Limits(timeout_s=60, memory_bytes=300_000_000, spill=home / "spill", wait_s=60)
+    writer = Catalog(home / "catalog.duckdb")
+    threading.Timer(1.0, writer.close).start()
+    with QueryResult(home / "catalog.duckdb", "SELECT 1 AS a", limits=limits) as result:
+        assert result.table().to_pylist() == [{"a": 1}]
+
+
+def test_a_file_that_is_no_catalog_is_told_as_damaged(tmp_path):
+    limits = Limits(timeout_s=60, memory_bytes=300_000_000, spill=tmp_path / "spill")
+    (tmp_path / "catalog.duckdb").write_bytes(b"no catalog" * 1000)
+    with pytest.raises(WorkspaceDamaged):
+        QueryResult(tmp_path / "catalog.duckdb", "SELECT 1", limits=limits)
+    duckdb.connect(str(tmp_path / "other.duckdb")).close()
+    with pytest.raises(WorkspaceDamaged, match="no catalog of curate"):
+        QueryResult(tmp_path / "other.duckdb", "SELECT 1", limits=limits)

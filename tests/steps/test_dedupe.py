@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import random
@@ -229,8 +230,8 @@ def test_neither_threads_nor_memory_nor_caches_move_a_verdict(workspace, keep):
     before, counts = decided(workspace), written(workspace)
     assert any(row["reason"] == "minhash" for row in before) and any(row["reason"] == "semantic" for row in before)
     for threads, memory in ((1, "2GB"), (2, "1kB"), (3, "20kB")):
-        limits = workspace.settings.limits.model_copy(update={"threads": threads})
-        workspace.settings = workspace.settings.model_copy(update={"limits": limits})
+        limits = dataclasses.replace(workspace.settings.limits, threads=threads)
+        workspace.settings = dataclasses.replace(workspace.settings, limits=limits)
         for cache in ("judged", "sketches", "contents"):
             shutil.rmtree(workspace.root / "indexes" / cache, ignore_errors=True)  # "longest" reads all contents anyway
         done = dedupe(workspace, "d", **options, memory=memory)

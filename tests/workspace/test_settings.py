@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from contextlib import suppress
 
 import pytest
@@ -47,8 +46,9 @@ def test_the_template_says_what_the_defaults_are(tmp_path):
     (tmp_path / FILE_NAME).write_text(TEMPLATE)
     assert read_settings(tmp_path) == Settings()
     spoken = "\n".join(line.removeprefix("# ") if "=" in line else line for line in TEMPLATE.splitlines())
-    told = Settings.model_validate(tomllib.loads(spoken))
-    assert told.limits == Settings().limits
+    (tmp_path / FILE_NAME).write_bytes(spoken.replace('location = "indexes"', "").encode())  # it is none by default
+    told = read_settings(tmp_path)
+    assert (told.limits, told.index) == (Settings().limits, Settings().index)
     assert told.embedders == {name: load_modality(name).embedder for name in plugins.names("modalities")}
 
 
@@ -60,6 +60,9 @@ def test_the_template_says_what_the_defaults_are(tmp_path):
         ("[limits]\ncolour = 'red'", "limits.colour"),
         ("[embedders]\ntext = 3", "embedders.text"),
         ("[embedders]\nsmell = 'nose'", "no modality is called 'smell'"),
+        ("[index]\nnmae = 'flat'", "index.nmae"),
+        ("[lmits]", "lmits"),
+        ("limits = []", "limits"),
         ("[limits", "not valid TOML"),
         ("\xff", "not valid TOML"),
     ],
