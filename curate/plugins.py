@@ -27,6 +27,7 @@ FAMILIES = {
     "writers": "Writer",
     "embedders": "Embedder",
     "dedupers": "Deduper",
+    "gates": "Gate",
     "indexes": "Index",
     "generators": "Generator",
     "metrics": "Metric",

@@ -12,11 +12,11 @@ is a model folder, which `load_model` opens as a `Model`:
 An image family is a subclass of `images.family.ImageFamily`: its network, its loss and its sampler. A text family is one of
 `language.family.TextFamily`. The rest (fitting, checkpoints, loading, batches of draws, the card) is theirs.
 
-The laws, which `check_generator` tries on every family. `fit` in a folder that holds an unfinished training goes on with it,
-and on a CPU ends in the same weights, bit for bit, as an undisturbed run; in a finished folder it returns the report and does
-nothing. `draw` gives each request its own random stream, seeded by the request alone: the bytes of a draw depend on the model,
-the conditions, the seed and the draw settings, not on what else is drawn or in which order. `config.json` is written last: a
-folder that has one is a finished model.
+The laws, which `curate.testing.check_generator` tries on every family. `fit` in a folder that holds an unfinished training
+goes on with it, and on a CPU ends in the same weights, bit for bit, as an undisturbed run; in a finished folder it returns
+the report and does nothing. `draw` gives each request its own random stream, seeded by the request alone: the bytes of a draw
+depend on the model, the conditions, the seed and the draw settings, not on what else is drawn or in which order.
+`config.json` is written last: a folder that has one is a finished model.
 """
 
 from __future__ import annotations

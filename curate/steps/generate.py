@@ -92,12 +92,10 @@ def generate(
     with workspace.run("generate", dataset=row.dataset, settings=recorded) as run:
         known = synthetic.drawn(workspace.catalog, row.model_id)
         accepted = [d.sample_id for d in known if d.status == "accepted"]
-        gates = Gates(workspace, row, split, trained.modality, accepted, label_gate=label_gate)
-        try:
+        skip = () if label_gate else ("label-mismatch",)
+        with Gates(workspace, row, split, trained.modality, accepted, skip=skip) as gates:
             session = DrawSession(workspace, run, row, trained, gates, drawing, seed, {d.seed: d.status for d in known})
             short = session.draw_all(targets, rounds=_ROUNDS if balance else 1)
-        finally:
-            gates.close()
     return GenerateReport(
         run_id=run.run_id,
         model=model,

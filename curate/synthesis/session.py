@@ -103,9 +103,9 @@ class DrawSession:
             drawn[item.index] = item
         results = [item for item in drawn if item is not None]
         assert len(results) == len(window), "the generator skipped a request"
-        contents = [item.text if item.text is not None else item.media for item in results]
-        verdicts = self._gates.judge(contents, [d.label for d in window])  # type: ignore[arg-type]
-        hashes = [hashlib.sha256(c.encode() if isinstance(c, str) else c or b"").hexdigest() for c in contents]
+        contents = [item.content for item in results]
+        verdicts = self._gates.judge(contents, [item.request.conditions for item in results])
+        hashes = [hashlib.sha256(c.encode() if isinstance(c, str) else c).hexdigest() for c in contents]
         kind = load_modality(self._trained.modality)
         facts = [_facts(kind, item) for item in results]
         names = [

@@ -13,8 +13,18 @@ from __future__ import annotations
 
 from curate.testing.dedupers import check_deduper
 from curate.testing.embedders import check_embedder
+from curate.testing.gates import check_gate
+from curate.testing.generators import check_generator
 from curate.testing.metrics import check_metric
 from curate.testing.readers import check_reader
 from curate.testing.writers import check_writer
 
-__all__ = ["check_deduper", "check_embedder", "check_metric", "check_reader", "check_writer"]
+__all__ = [
+    "check_deduper",
+    "check_embedder",
+    "check_gate",
+    "check_generator",
+    "check_metric",
+    "check_reader",
+    "check_writer",
+]

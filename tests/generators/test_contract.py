@@ -11,8 +11,8 @@ import pytest
 from curate.errors import InputError, SettingError
 from curate.generators import Examples, Lazy, read_config
 from curate.plugins import load, names
+from curate.testing import check_generator
 
-from .laws import check_generator
 from .tiny_family import TinyFlow
 
 FAMILIES = names("generators")
@@ -24,12 +24,12 @@ def test_both_families_are_registered_under_their_own_names():
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_every_family_keeps_the_laws(name, tmp_path):
-    check_generator(load("generators", name), tmp_path)
+def test_every_family_keeps_the_laws(name):
+    check_generator(load("generators", name))
 
 
-def test_a_family_of_a_few_lines_keeps_the_laws(tmp_path):
-    check_generator(TinyFlow, tmp_path)
+def test_a_family_of_a_few_lines_keeps_the_laws():
+    check_generator(TinyFlow)
 
 
 def test_importing_the_family_imports_nothing_heavy():

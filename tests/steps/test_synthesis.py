@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
@@ -111,31 +110,60 @@ def test_a_draw_that_copies_a_training_image_is_refused(trained: Path) -> None:
     with open_workspace(trained) as workspace:
         model = catalog_models.find(workspace.catalog, "digits-diffusion-1")
         frozen = splits.every(workspace.catalog)[0]
-        gates = Gates(workspace, model, frozen, "image", [], label_gate=False)
         part = {p: catalog_models.members(workspace.catalog, frozen, p) for p in ("train", "test")}
         copy, leak = (workspace.real.read(part[p]["blob"][0].as_py()) for p in ("train", "test"))
         flat = io.BytesIO()
         Image.new("L", (8, 8), 128).save(flat, "PNG")
         noise = io.BytesIO()
         Image.effect_noise((8, 8), 90).save(noise, "PNG")
-        found = gates.judge([copy, leak, flat.getvalue(), noise.getvalue(), noise.getvalue()], ["0"] * 5)
-        gates.close()
+        contents = [copy, leak, flat.getvalue(), noise.getvalue(), noise.getvalue()]
+        with Gates(workspace, model, frozen, "image", [], skip=["label-mismatch"]) as gates:
+            found = gates.judge(contents, [{"label": "0"}] * 5)
+        assert "label-mismatch: off" in gates.descriptions
         assert found[0].refusal == "copy-of-train"
         assert found[0].nearest_id == part["train"]["sample_id"][0].as_py()
         assert found[1].refusal in ("copy-of-train", "leak-of-test")
         assert [v.refusal for v in found[2:]] == ["invalid", None, "duplicate"]
 
 
-def test_the_label_gate_knows_every_label_however_rare_and_says_what_it_learned_from(monkeypatch: pytest.MonkeyPatch) -> None:
-    from curate.synthesis import gates as _gates
+def test_gates_give_their_embedder_back_where_one_cannot_be_built(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from contextlib import contextmanager
 
-    monkeypatch.setattr(_gates, "_CLASSIFIER_ROWS", 9)
-    vectors = np.repeat(np.eye(3, dtype=np.float32), [200, 200, 1], axis=0)
-    found = _gates._classifier(vectors, ["a"] * 200 + ["b"] * 200 + ["rare"])
-    assert found is not None
-    assert found[0](np.eye(3, dtype=np.float32)) == ["a", "b", "rare"]
-    assert "7 of 401" in found[1]
-    assert _gates._classifier(vectors[:5], ["a"] * 5) is None
+    from curate import plugins
+    from curate.catalog import models as catalog_models
+    from curate.catalog import splits
+    from curate.gates.invalid import Invalid
+    from curate.synthesis import gates
+
+    given_back: list[str] = []
+    borrow = gates.loaded
+
+    @contextmanager
+    def watched(workspace, spec):  # type: ignore[no-untyped-def]
+        with borrow(workspace, spec) as embedder:
+            try:
+                yield embedder
+            finally:
+                given_back.append(spec)
+
+    class Broken(Invalid):
+        def __init__(self, reference: object) -> None:
+            raise ZeroDivisionError
+
+    monkeypatch.setattr(gates, "loaded", watched)
+    with open_workspace(trained) as workspace:
+        model = catalog_models.find(workspace.catalog, "digits-diffusion-1")
+        split_row = splits.every(workspace.catalog)[0]
+        with gates.Gates(workspace, model, split_row, "image", []):
+            assert given_back == []
+        assert given_back == ["perceptual"]
+        plugins.register("gates", "broken", Broken)
+        try:
+            with pytest.raises(ZeroDivisionError):
+                gates.Gates(workspace, model, split_row, "image", [])
+        finally:
+            plugins.unregister("gates", "broken")
+        assert given_back == ["perceptual", "perceptual"]
 
 
 def test_balance_replays_to_the_same_set(trained: Path, tmp_path: Path) -> None:

@@ -52,6 +52,11 @@ class Drawn:
     media: bytes | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def content(self) -> str | bytes:
+        """The text or the media, whichever it is."""
+        return self.text if self.text is not None else self.media or b""
+
 
 @dataclass(frozen=True, slots=True)
 class Scores:
