@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    pass
+from curate.reports import plain
 
 
 def show(report: Any, as_json: bool, describe: Callable[[Any], str]) -> None:
@@ -21,19 +19,7 @@ def show(report: Any, as_json: bool, describe: Callable[[Any], str]) -> None:
 
 def print_json(value: Any) -> None:
     """Print one JSON value: a report, or a list of them."""
-    print(json.dumps(_plain(value), ensure_ascii=False, default=str))
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        return {k: _plain(v) for k, v in value._asdict().items()}
-    if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    return value
+    print(json.dumps(plain(value), ensure_ascii=False, default=str))
 
 
 def lines(*parts: str | None) -> str:

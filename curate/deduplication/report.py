@@ -14,10 +14,11 @@ from curate.catalog import Catalog, verdicts
 from curate.catalog.datasets import Dataset
 from curate.columns import as_array
 from curate.deduplication.rounds import Judgement
+from curate.reports import Report
 
 
-@dataclass(frozen=True, slots=True)
-class DedupeReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class DedupeReport(Report):
     """What was decided; `samples = kept + dropped`.
 
     Attributes:

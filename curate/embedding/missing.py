@@ -16,6 +16,7 @@ from curate.embedders import Embedder
 from curate.embedding.specs import canonical_spec, default_spec, loaded, spec_modalities
 from curate.errors import InputError, SettingError, WorkspaceDamaged
 from curate.modalities import load_modality
+from curate.reports import Report
 from curate.workspace import Run, Workspace
 
 WINDOW_BYTES = 64 * 2**20
@@ -48,8 +49,8 @@ class EmbedPass:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class EmbedReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class EmbedReport(Report):
     """What was embedded; `samples = embedded + copied + already + unsupported`.
 
     Attributes:

@@ -33,7 +33,7 @@ class Contents:
         self._workspace = workspace
         self._catalog = workspace.catalog
         self.what = what
-        self.name = what.dataset.name if what.split is None else what.split.reference + (f"/{what.part}" if what.part else "")
+        self.name = name_of(what)
         self.labels: dict[str, Counter[str]] = defaultdict(Counter)
         self.notes: list[str] = []
         self.models: tuple[ModelFacts, ...] = ()
@@ -139,7 +139,7 @@ class Contents:
             last = page["sample_id"][-1].as_py()
 
     def _real_row(self, row: dict[str, Any]) -> ExportRow:
-        media, suffix = _media(self._workspace.real, row)
+        media, suffix = read_media(self._workspace.real, row)
         return ExportRow(
             sample_id=row["sample_id"],
             origin="real",
@@ -156,7 +156,7 @@ class Contents:
         )
 
     def _synthetic_row(self, row: dict[str, Any]) -> ExportRow:
-        media, suffix = _media(self._workspace.synthetic, row)
+        media, suffix = read_media(self._workspace.synthetic, row)
         return ExportRow(
             sample_id=row["sample_id"],
             origin="synthetic",
@@ -210,8 +210,22 @@ class Contents:
         return exports.origin(self._catalog, self.what.dataset)
 
 
-def _media(store: BlobStore, row: Mapping[str, Any]) -> tuple[bytes | None, str]:
-    """Read a row's blob and prove that it is what the catalog says."""
+def name_of(what: Resolved) -> str:
+    """What was named, exactly: "support", "support@default:1" or "support@default:1/train"."""
+    if what.split is None:
+        return what.dataset.name
+    return what.split.reference + (f"/{what.part}" if what.part else "")
+
+
+def read_media(store: BlobStore, row: Mapping[str, Any]) -> tuple[bytes | None, str]:
+    """Read a row's blob and prove that it is what the catalog says; (None, "") where the row has none.
+
+    Args:
+        row: its sample_id, blob and content_hash.
+
+    Raises:
+        WorkspaceDamaged: the file is missing, or its hash is another.
+    """
     if row["blob"] is None:
         return None, ""
     path = store.path(row["blob"])

@@ -9,11 +9,12 @@ import pyarrow as pa
 
 from curate.catalog import verdicts
 from curate.errors import InputError
+from curate.reports import Report
 from curate.workspace import Workspace
 
 
-@dataclass(frozen=True, slots=True)
-class VerdictReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class VerdictReport(Report):
     """What changed.
 
     Attributes:

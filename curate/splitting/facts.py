@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from curate.catalog.splits import PARTS
+from curate.reports import Report
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -32,8 +33,8 @@ class PartFacts:
     asked: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class SplitReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class SplitReport(Report):
     """A frozen split.
 
     Attributes:

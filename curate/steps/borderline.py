@@ -17,6 +17,7 @@ from curate.deduplication.inputs import Materials, embed_missing_vectors
 from curate.deduplication.methods import Method
 from curate.deduplication.thresholds import at_threshold, one_method
 from curate.errors import InputError, SettingError
+from curate.reports import Report
 from curate.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ class Pair:
     similarity: float
 
 
-@dataclass(frozen=True, slots=True)
-class BorderlineReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class BorderlineReport(Report):
     """The pairs on both sides of a threshold.
 
     Attributes:

@@ -15,6 +15,7 @@ from curate.deduplication.pair_similarity import compare_texts, compare_vectors
 from curate.deduplication.precision_curve import Point, Recommendation, measure_curve, recommend
 from curate.embedding.specs import canonical_spec, default_spec, loaded
 from curate.errors import InputError, NeedsConfirmation, SettingError
+from curate.reports import Report
 from curate.workspace import Workspace
 
 PRECISION = 0.99
@@ -24,8 +25,8 @@ _FLOOR = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class CalibrateReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class CalibrateReport(Report):
     """What was measured.
 
     Attributes:
@@ -60,8 +61,8 @@ class CalibrateReport:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ResetReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class ResetReport(Report):
     """An embedder has the threshold again that it came with; `before` held until now."""
 
     run_id: int

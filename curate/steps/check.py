@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from curate.catalog import checks
 from curate.checking import blobs, evidence, seals, splits, vectors
 from curate.checking.look import Finding, Look, apply_rule
+from curate.reports import Report
 from curate.workspace import Workspace
 
 __all__ = ["CheckReport", "Finding", "check"]
@@ -27,8 +28,8 @@ INVARIANTS: tuple[tuple[str, Callable[[Look], int]], ...] = (
 """The invariants that SQL alone cannot prove, each with how it is proved; the others are `curate.catalog.checks.RULES`."""
 
 
-@dataclass(frozen=True, slots=True)
-class CheckReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class CheckReport(Report):
     """What was proved.
 
     Attributes:

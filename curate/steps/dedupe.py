@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from curate.arguments import as_items
 from curate.deduplication.job import dedupe_dataset
 from curate.deduplication.report import DedupeReport
 from curate.workspace import Workspace
@@ -14,7 +15,7 @@ def dedupe(
     workspace: Workspace,
     dataset: str,
     *,
-    methods: Sequence[str] = (),
+    methods: str | Sequence[str] = (),
     threshold: float | Mapping[str, float] | None = None,
     against: str | Sequence[str] = (),
     protect: str | Sequence[str] = (),
@@ -52,6 +53,9 @@ def dedupe(
         SettingError: a method, threshold or setting is not allowed.
         NeedsConfirmation: see `yes`; nothing was changed.
     """
+    methods = as_items(methods)
+    against = as_items(against)
+    protect = as_items(protect)
     return dedupe_dataset(
         workspace, dataset, methods=methods, threshold=threshold, against=against, protect=protect, keep=keep,
         embedder=embedder, settings=settings, memory=memory, dry_run=dry_run, yes=yes,

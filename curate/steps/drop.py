@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from curate.arguments import as_items
 from curate.errors import SettingError
 from curate.filtering.by_hand import VerdictReport, judge_by_hand
 from curate.retrieval.querying import CONDITION_TIMEOUT_S, matching
@@ -12,7 +13,7 @@ from curate.workspace import Workspace
 
 def drop(
     workspace: Workspace,
-    sample_ids: Sequence[int] = (),
+    sample_ids: int | Sequence[int] = (),
     *,
     where: str | None = None,
     timeout_s: float = CONDITION_TIMEOUT_S,
@@ -29,10 +30,11 @@ def drop(
         SettingError: neither ids nor a condition, or no valid condition.
         WorkError: the condition took too long or too much memory; nothing was changed.
     """
-    if bool(sample_ids) == bool(where):
+    ids: Sequence[int] = as_items(sample_ids)
+    if bool(ids) == bool(where):
         raise SettingError(
             "drop takes sample ids or a condition", hint="curate drop 17 18, or curate drop --where \"label = 'spam'\""
         )
     if where:
-        sample_ids = matching(workspace, where, real_only=True, timeout_s=timeout_s).tolist()
-    return judge_by_hand(workspace, "drop", sample_ids)
+        ids = matching(workspace, where, real_only=True, timeout_s=timeout_s).tolist()
+    return judge_by_hand(workspace, "drop", ids)

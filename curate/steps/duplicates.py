@@ -16,6 +16,7 @@ from curate.deduplication.references import listed, protected_sets
 from curate.errors import InputError
 from curate.modalities import load_modality
 from curate.reporting.contact_sheet import Tile, contact_sheet
+from curate.reports import Report
 from curate.workspace import Workspace, write_atomically
 
 
@@ -42,8 +43,8 @@ class Group:
     members: tuple[Member, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class DuplicatesReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class DuplicatesReport(Report):
     """The largest groups of a dataset.
 
     Attributes:
@@ -57,8 +58,8 @@ class DuplicatesReport:
     sheet: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+@dataclass(frozen=True, slots=True, repr=False)
+class Explanation(Report):
     """Why a sample is kept or dropped.
 
     Attributes:

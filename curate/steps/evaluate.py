@@ -23,6 +23,7 @@ from curate.generators import load_model
 from curate.metrics import Measure, Metric, Samples, Trial
 from curate.modalities import load_modality
 from curate.records import takes
+from curate.reports import Report
 from curate.synthesis.features import Material, embedder_features, image_material, text_material
 from curate.synthesis.likelihood import bits_per_byte_of
 from curate.workspace import Workspace
@@ -31,8 +32,8 @@ LIMIT = 5000
 LEAST_ROWS = 2
 
 
-@dataclass(frozen=True, slots=True)
-class EvaluateReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class EvaluateReport(Report):
     """What was measured; every measure is a row of the table `metrics`.
 
     Attributes:

@@ -16,11 +16,12 @@ from curate.exporting.again import fingerprint_of, same_export
 from curate.exporting.contents import Contents
 from curate.exporting.description import describe
 from curate.exporting.folder import MANIFEST, check_target, whole_folder
+from curate.reports import Report
 from curate.workspace import Workspace
 
 
-@dataclass(frozen=True, slots=True)
-class ExportReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class ExportReport(Report):
     """What was written.
 
     Attributes:

@@ -8,10 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from curate.arguments import as_items
 from curate.catalog import models, splits, synthetic
 from curate.catalog.models import ModelRow
 from curate.errors import SettingError
 from curate.generators import load_model
+from curate.reports import Report
 from curate.synthesis.gates import Gates
 from curate.synthesis.session import DrawSession
 from curate.workspace import Workspace
@@ -20,8 +22,8 @@ from curate.workspace.sealed_files import require_sealed
 _ROUNDS = 5  # of --balance: refused draws are replaced so often
 
 
-@dataclass(frozen=True, slots=True)
-class GenerateReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class GenerateReport(Report):
     """What was drawn now; `drawn = accepted + refused`.
 
     Attributes:
@@ -49,7 +51,7 @@ def generate(
     workspace: Workspace,
     model: str,
     *,
-    labels: Sequence[str] = (),
+    labels: str | Sequence[str] = (),
     count: int | None = None,
     balance: bool = False,
     seed: int = 0,
@@ -75,6 +77,7 @@ def generate(
         SettingError: an unknown label or setting, or neither a count nor `balance`.
     """
     started = time.monotonic()
+    labels = as_items(labels)
     row = models.find(workspace.catalog, model)
     if (count is None) == (not balance):
         raise SettingError(

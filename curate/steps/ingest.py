@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from curate.arguments import as_items
 from curate.catalog import datasets, sources
 from curate.catalog.sources import Source
 from curate.errors import CurateError, InputError
@@ -19,14 +20,15 @@ from curate.ingestion.reading_pass import ReadingPass
 from curate.ingestion.selection import Selection
 from curate.readers import ReadOptions
 from curate.readers.opening.sources import SourceFile, Sources, expand
+from curate.reports import Report
 from curate.workspace import Workspace
 
 # Part of every source's settings hash: raise it when a reader or the picking of fields changes what a record becomes.
 READING_VERSION = 1
 
 
-@dataclass(frozen=True, slots=True)
-class IngestReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class IngestReport(Report):
     """What came in; `read = added + unchanged + rejected`.
 
     Attributes:
@@ -57,17 +59,17 @@ class IngestReport:
 
 def ingest(
     workspace: Workspace,
-    paths: Sequence[str | Path],
+    paths: str | Path | Sequence[str | Path],
     *,
     dataset: str,
-    text: Sequence[str] = (),
+    text: str | Sequence[str] = (),
     label: str | None = None,
     id: str | None = None,
     image: str | None = None,
     label_from: str | None = None,
     split_on: Literal["file", "paragraphs", "lines"] = "file",
-    include: Sequence[str] = (),
-    exclude: Sequence[str] = (),
+    include: str | Sequence[str] = (),
+    exclude: str | Sequence[str] = (),
     licence: str | None = None,
     source: str | None = None,
     notes: str | None = None,
@@ -94,6 +96,7 @@ def ingest(
         InputError: a path does not exist, nothing was found, or a named file has no reader.
         SettingError: the fields that are named can never be there, or the dataset's name is not allowed.
     """
+    paths, text, include, exclude = as_items(paths), as_items(text), as_items(include), as_items(exclude)
     started = time.monotonic()
     selection = Selection(text=tuple(text), label=label, id=id, image=image, label_from=label_from)
     options = ReadOptions(split_on=split_on)

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from curate.catalog import models as catalog_models
 from curate.catalog import splits, synthetic
+from curate.reports import Report
 from curate.workspace import Workspace
 
 
-@dataclass(frozen=True, slots=True)
-class ModelFacts:
+@dataclass(frozen=True, slots=True, repr=False)
+class ModelFacts(Report):
     """One model at a glance; `finished` is false where its training was interrupted."""
 
     name: str

@@ -12,11 +12,12 @@ from curate.reporting import facts as facts
 from curate.reporting.facts import gather
 from curate.reporting.media import Thumbnails
 from curate.reporting.page import IMAGE_BYTES, page_notes, render_page
+from curate.reports import Report
 from curate.workspace import Workspace, write_atomically
 
 
-@dataclass(frozen=True, slots=True)
-class ReportReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class ReportReport(Report):
     """The page that was written.
 
     Attributes:

@@ -7,16 +7,18 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from curate.arguments import as_items
 from curate.catalog import models, synthetic
 from curate.catalog.synthetic import DrawnRow
 from curate.errors import InputError, WorkspaceDamaged
 from curate.generators import DrawRequest, load_model, weights_file
+from curate.reports import Report
 from curate.workspace import Workspace
 from curate.workspace.sealed_files import require_sealed
 
 
-@dataclass(frozen=True, slots=True)
-class ReproduceReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class ReproduceReport(Report):
     """How many samples came out the same, bit for bit, and which did not."""
 
     samples: int
@@ -26,7 +28,12 @@ class ReproduceReport:
 
 
 def reproduce(
-    workspace: Workspace, sample_ids: Sequence[int] = (), *, model: str | None = None, limit: int = 100, device: str = "auto"
+    workspace: Workspace,
+    sample_ids: int | Sequence[int] = (),
+    *,
+    model: str | None = None,
+    limit: int = 100,
+    device: str = "auto",
 ) -> ReproduceReport:
     """Draw synthetic samples again from their model, label, seed and settings.
 
@@ -38,6 +45,7 @@ def reproduce(
         InputError: an id is no synthetic sample, or nothing was named.
         WorkspaceDamaged: the model's weights are not those that drew them.
     """
+    sample_ids = as_items(sample_ids)
     if model is not None:
         rows = synthetic.drawn(workspace.catalog, models.find(workspace.catalog, model).model_id)
         rows = [rows[n * len(rows) // min(limit, len(rows))] for n in range(min(limit, len(rows)))]

@@ -21,6 +21,7 @@ from curate.deduplication.rounds import Judgement, judge_again
 from curate.deduplication.thresholds import at_threshold
 from curate.deduplication.ties import Ties
 from curate.errors import InputError, SettingError
+from curate.reports import Report
 from curate.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-@dataclass(frozen=True, slots=True)
-class RethresholdReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class RethresholdReport(Report):
     """What the higher threshold changed; `samples = kept + dropped`.
 
     Attributes:

@@ -11,12 +11,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import yaml
 from jsonschema import Draft202012Validator
+from pydantic import TypeAdapter, ValidationError
 
 from curate.errors import InputError, SettingError
+from curate.reports import Report
 from curate.resources import resource_folder
 from curate.workspace import Workspace
 
@@ -29,8 +31,8 @@ class PlannedStep:
     arguments: dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class RecipeReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class RecipeReport(Report):
     """What ran, with each step's own report; `reports` is empty after a dry run."""
 
     recipe: str
@@ -149,7 +151,19 @@ def _checked(step: str, arguments: dict[str, Any]) -> dict[str, Any]:
     missing = [n for n in names if parameters[n].default is inspect.Parameter.empty and n not in arguments]
     if missing:
         raise SettingError(f"the step {step} needs {', '.join(missing)}")
-    return arguments
+    types = get_type_hints(_function(step))
+    return {name: _of_type(step, name, value, types[name]) for name, value in arguments.items()}
+
+
+def _of_type(step: str, name: str, value: Any, kind: Any) -> Any:
+    """A recipe's value as the step's own type: "7" from `--set` becomes 7 where a number is asked for."""
+    try:
+        return TypeAdapter(kind).validate_python(value)
+    except ValidationError as error:
+        asked = inspect.formatannotation(kind).replace("collections.abc.", "").replace("pathlib.", "")
+        raise SettingError(
+            f"the step {step}: {name} takes {asked}, got {value!r}", hint=error.errors(include_url=False)[0]["msg"]
+        ) from None
 
 
 def _function(step: str) -> Callable[..., Any]:

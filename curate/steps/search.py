@@ -13,6 +13,7 @@ from curate.catalog import datasets, searching, vectors
 from curate.catalog.vectors import Origin
 from curate.embedders import Embedder
 from curate.errors import SettingError
+from curate.reports import Report
 from curate.retrieval.hits import Hit, hit_of
 from curate.retrieval.indexing import Searched, capabilities, current_index, named_index, nearest
 from curate.retrieval.querying import CONDITION_TIMEOUT_S, matching
@@ -22,8 +23,8 @@ from curate.workspace import Workspace
 HIGHEST_K = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class SearchReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class SearchReport(Report):
     """What was found, best first.
 
     Attributes:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from curate.catalog import overview, vectors
+from curate.reports import Report
 from curate.workspace import Workspace
 
 RUNS_SHOWN = 5
@@ -40,8 +41,8 @@ class DatasetStatus:
     vectors: dict[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class StatusReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class StatusReport(Report):
     """What the catalog holds, and what it takes on disk.
 
     Attributes:

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from curate.catalog import datasets, verdicts
 from curate.errors import SettingError
+from curate.reports import Report
 from curate.workspace import Workspace
 
 
-@dataclass(frozen=True, slots=True)
-class TakeBackReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class TakeBackReport(Report):
     """What came back.
 
     Attributes:

@@ -7,17 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from curate.arguments import as_items
 from curate.catalog import datasets, samples
 from curate.catalog.datasets import Dataset
 from curate.deduplication.contents import Contents, distinct_contents
 from curate.deduplication.inputs import Materials, embed_missing_vectors
 from curate.deduplication.job import dedupe_dataset
 from curate.deduplication.methods import Method, choose_methods
-from curate.deduplication.references import check_comparable, find_references, gather, listed
+from curate.deduplication.references import check_comparable, find_references, gather
 from curate.deduplication.report import DedupeReport
 from curate.deduplication.rounds import judge_with
 from curate.deduplication.thresholds import at_threshold, one_method
 from curate.errors import InputError, SettingError
+from curate.reports import Report
 from curate.workspace import Workspace
 
 STEPS = 10_000
@@ -34,8 +36,8 @@ class Trial:
     kept: int
 
 
-@dataclass(frozen=True, slots=True)
-class TargetReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class TargetReport(Report):
     """The threshold that was found.
 
     Attributes:
@@ -88,6 +90,7 @@ def dedupe_to_size(
         NeedsConfirmation: as `dedupe` does.
     """
     started = time.monotonic()
+    against, protect = as_items(against), as_items(protect)
     catalog = workspace.catalog
     home = datasets.find(catalog, dataset)
     modalities = samples.modalities(catalog, home.dataset_id)
@@ -101,7 +104,7 @@ def dedupe_to_size(
         workspace, method, modalities, threshold=LEAST, settings=settings or {}, embedder=embedder
     )  # fmt: skip
     exact = choose_methods(workspace, ["exact"], modality, threshold=None, settings={}, embedder=None)[0]
-    references = find_references(catalog, home, listed(against), listed(protect))
+    references = find_references(catalog, home, against, protect)
     check_comparable(catalog, home, references)
     notes = embed_missing_vectors(
         workspace, dict.fromkeys([dataset, *(r.dataset.name for r in references)]), {modality: [tuned]}

@@ -11,14 +11,15 @@ from curate.catalog import models
 from curate.catalog.models import ModelRow
 from curate.errors import WorkError
 from curate.generators import FitOptions, FitReport, barrier, is_main_process
+from curate.reports import Report
 from curate.synthesis.learning import Learned, learn, threads_each
 from curate.synthesis.planning import Asked, Plan, model_of, plan_training
 from curate.workspace import Workspace
 from curate.workspace.sealed_files import seal_model
 
 
-@dataclass(frozen=True, slots=True)
-class TrainReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class TrainReport(Report):
     """A trained model.
 
     Attributes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import os
 import shlex
 import sys
@@ -10,9 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from curate.catalog import Catalog, runs
+from curate.catalog import Catalog, overview, runs
 from curate.errors import InputError, WorkError, WorkspaceNotFound
 from curate.records import SILENT, Progress
+from curate.reports import table_of_records
 from curate.workspace._blobs import BlobStore
 from curate.workspace._files import write_atomically
 from curate.workspace._settings import FILE_NAME, TEMPLATE, Settings, parse_bytes, read_settings
@@ -92,6 +94,19 @@ class Workspace:
     def detached(self) -> bool:
         """Whether the catalog was left alone."""
         return self._catalog is None
+
+    def __repr__(self) -> str:
+        state = "without its catalog" if self._catalog is None else "read-only" if self.read_only else "writable"
+        return f"Workspace({str(self.root)!r}, {state})"
+
+    def to_dict(self) -> dict[str, Any]:
+        """What it is and which datasets it holds, in JSON-like values."""
+        held = [] if self._catalog is None else overview.dataset_counts(self._catalog)
+        return {"root": str(self.root), "read_only": self.read_only, "datasets": held}
+
+    def _repr_html_(self) -> str:
+        """A table for a notebook: a row a dataset."""
+        return f"<b>{html.escape(repr(self))}</b>{table_of_records(self.to_dict()['datasets'])}"
 
     def __enter__(self) -> Workspace:
         return self
