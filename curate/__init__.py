@@ -41,6 +41,8 @@ _HOMES = {
     "models": "curate.steps.models",
     "open_dataset": "curate.steps.open_dataset",
     "open_workspace": "curate.workspace",
+    "remove": "curate.steps.remove",
+    "rename": "curate.steps.rename",
     "report": "curate.steps.report",
     "reproduce": "curate.steps.reproduce",
     "reset_threshold": "curate.steps.calibrate",

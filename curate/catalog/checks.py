@@ -58,7 +58,9 @@ RULES: tuple[Rule, ...] = (
         "SELECT count(*) FROM runs WHERE step = 'ingest' AND counts IS NOT NULL",
         """SELECT r.run_id FROM runs r
            LEFT JOIN (SELECT run_id, count(*) AS n FROM real_samples GROUP BY run_id) s USING (run_id)
-           WHERE r.step = 'ingest' AND r.counts IS NOT NULL AND (r.counts->>'added')::BIGINT <> coalesce(s.n, 0)""",
+           WHERE r.step = 'ingest' AND r.counts IS NOT NULL AND (r.counts->>'added')::BIGINT <> coalesce(s.n, 0)
+             AND NOT EXISTS (SELECT 1 FROM runs gone WHERE gone.step = 'remove' AND gone.dataset = r.dataset
+                             AND gone.run_id > r.run_id AND gone.counts IS NOT NULL)""",
         "{count} ingest runs added another number of samples than are there: real samples were deleted or slipped in",
         _FROM_BACKUP,
     ),

@@ -37,6 +37,19 @@ def find(catalog: Catalog, name: str) -> Dataset:
     )
 
 
+def check_name(name: str) -> None:
+    """Refuse a name that a dataset cannot have.
+
+    Raises:
+        SettingError: it has other characters than letters, digits, dot, hyphen and underscore.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise SettingError(
+            f"a dataset name has letters, digits, '.', '-' and '_' and starts with a letter or digit, got {name!r}",
+            hint="--dataset " + (re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._") or "corpus"),
+        )
+
+
 def forget_if_empty(catalog: Catalog, name: str) -> None:
     """Remove a dataset that nothing was ever read into, as a mistyped first `ingest` would leave behind."""
     catalog.execute(
@@ -55,11 +68,7 @@ def ensure(
     Raises:
         SettingError: the name has other characters than letters, digits, dot, hyphen and underscore.
     """
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        raise SettingError(
-            f"a dataset name has letters, digits, '.', '-' and '_' and starts with a letter or digit, got {name!r}",
-            hint="--dataset " + (re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._") or "corpus"),
-        )
+    check_name(name)
     with catalog.transaction():
         catalog.execute(
             "INSERT INTO datasets (name) SELECT ? WHERE NOT EXISTS (SELECT 1 FROM datasets WHERE name = ?)", [name, name]

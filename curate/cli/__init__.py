@@ -14,7 +14,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from curate.cli import asking, corpus, curation, demo, evaluation, keeping, recipes, reporting, synthesis, thresholds
+from curate.cli import asking, corpus, curation, datasets, demo, evaluation, keeping, recipes, reporting, synthesis, thresholds
 from curate.cli.failures import debugging, report_error, set_debug, show_warnings_as_notes
 from curate.errors import CurateError, WorkError
 
@@ -42,7 +42,7 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-for group in (corpus, curation, thresholds, asking, keeping, synthesis, reporting, evaluation, recipes, demo):
+for group in (corpus, datasets, curation, thresholds, asking, keeping, synthesis, reporting, evaluation, recipes, demo):
     group.register(app)
 
 

@@ -2,11 +2,9 @@
 -- named text and image go. DuckDB cannot change a checked column, so each table is copied into one without them.
 -- `facts` is what was found when a sample was validated, beside its width and height.
 
-ALTER TABLE real_samples RENAME TO real_samples_before;
-
-CREATE TABLE real_samples (
+CREATE TABLE real_samples_anew (
     sample_id    BIGINT  PRIMARY KEY DEFAULT nextval('sample_ids'),
-    dataset_id   INTEGER NOT NULL REFERENCES datasets (dataset_id),
+    dataset_id   INTEGER NOT NULL,        -- of `datasets`; a foreign key would forbid to rename or remove it
     source_id    BIGINT  NOT NULL,
     locator      VARCHAR NOT NULL,        -- where it stood in the source when it was first read
     modality     VARCHAR NOT NULL CHECK (modality <> ''),   -- a plug-in's name
@@ -24,19 +22,19 @@ CREATE TABLE real_samples (
     run_id       INTEGER NOT NULL,
     CHECK (text IS NOT NULL OR blob IS NOT NULL)
 );
-INSERT INTO real_samples
+INSERT INTO real_samples_anew
 SELECT sample_id, dataset_id, source_id, locator, modality, content_hash, occurrence, external_id, label, text, blob, size_bytes,
        width, height, NULL, metadata, run_id
-FROM real_samples_before;
-DROP TABLE real_samples_before;
+FROM real_samples;
+DROP TABLE real_samples;
+ALTER TABLE real_samples_anew RENAME TO real_samples;
 
 DROP INDEX synthetic_by_draw;
-ALTER TABLE synthetic_samples RENAME TO synthetic_samples_before;
 
-CREATE TABLE synthetic_samples (
+CREATE TABLE synthetic_samples_anew (
     sample_id       BIGINT  PRIMARY KEY DEFAULT nextval('sample_ids'),
-    dataset_id      INTEGER NOT NULL REFERENCES datasets (dataset_id),
-    model_id        INTEGER NOT NULL REFERENCES models (model_id),
+    dataset_id      INTEGER NOT NULL,
+    model_id        INTEGER NOT NULL,
     run_id          INTEGER NOT NULL,
     seed            BIGINT  NOT NULL CHECK (seed >= 0),
     draw_index      BIGINT  NOT NULL CHECK (draw_index >= 0),
@@ -61,9 +59,10 @@ CREATE TABLE synthetic_samples (
     created_at      TIMESTAMP NOT NULL DEFAULT (now() AT TIME ZONE 'UTC'),
     CHECK ((status = 'refused') = (refusal IS NOT NULL))
 );
-INSERT INTO synthetic_samples
+INSERT INTO synthetic_samples_anew
 SELECT sample_id, dataset_id, model_id, run_id, seed, draw_index, requested_label, settings, depth, parents, modality, content_hash,
        label, text, blob, size_bytes, width, height, NULL, metadata, status, refusal, nearest_id, nearest_real, created_at
-FROM synthetic_samples_before;
-DROP TABLE synthetic_samples_before;
+FROM synthetic_samples;
+DROP TABLE synthetic_samples;
+ALTER TABLE synthetic_samples_anew RENAME TO synthetic_samples;
 CREATE UNIQUE INDEX synthetic_by_draw ON synthetic_samples (model_id, seed, draw_index);
