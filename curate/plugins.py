@@ -16,10 +16,12 @@ import pkgutil
 import warnings
 from collections.abc import Iterator
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from curate.errors import PluginWarning, SettingError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 FAMILIES = {
     "modalities": "Modality",
@@ -153,6 +155,8 @@ def own(family: str) -> frozenset[str]:
 @cache
 def _foreign(family: str) -> dict[str, EntryPoint]:
     """The plug-ins of installed packages, but for those whose name is taken: these are told and left out."""
+    from importlib.metadata import entry_points  # 10 ms, and no command that only reads asks for it
+
     found: dict[str, EntryPoint] = {}
     for point in entry_points(group=f"curate.{family}"):
         if point.name in own(family) or point.name in found:

@@ -6,9 +6,7 @@ import tomllib
 from contextlib import ExitStack, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from curate.catalog import query as queries
 from curate.catalog import vectors
@@ -19,6 +17,10 @@ from curate.embedding.specs import default_spec, load_embedder, spec_modalities
 from curate.errors import CurateError, SettingError
 from curate.resources import resource_folder
 from curate.workspace import CATALOG_NAME, Workspace
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 DEFAULT_TIMEOUT_S = 300.0
 CONDITION_TIMEOUT_S = 20.0
@@ -169,9 +171,9 @@ def matching(
     """
     check_expression(where)
     scope = "origin = 'real' AND " if real_only else ""
-    statement = f"SELECT sample_id FROM samples WHERE {scope}(\n{where}\n)"
+    statement = f"SELECT sample_id FROM samples WHERE {scope}(\n{where}\n) ORDER BY sample_id"
     try:
         with answer(workspace, statement, timeout_s=timeout_s) as result:
-            return np.unique(result.table()["sample_id"].to_numpy().astype(np.int64))
+            return result.table()["sample_id"].to_numpy().astype("int64")
     except SettingError as error:
         raise SettingError(f"the condition {where!r} cannot be used: {error}", hint=error.hint) from error
