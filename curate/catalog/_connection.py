@@ -10,9 +10,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from curate.catalog import faults
+from curate.catalog._failures import damaged, told
 from curate.catalog._migrations import migrate, require_current
 from curate.catalog._sealing import Sealing, Write, written
-from curate.errors import WorkError, WorkspaceDamaged, WorkspaceLocked
+from curate.errors import WorkError, WorkspaceLocked
 
 if TYPE_CHECKING:
     import duckdb
@@ -85,9 +87,10 @@ class Catalog:
             else:
                 self.migrated = migrate(self._open)
                 self._mark_dead_runs()
+            faults.passing("open")
         except duckdb.Error as error:
             self.close()
-            raise WorkspaceDamaged(f"{path} cannot be read: {_first_line(error)}") from error
+            raise damaged(path, error) from error
         except BaseException:
             self.close()
             raise
@@ -191,7 +194,8 @@ class Catalog:
         """Run a query on a cursor of its own and yield its batches, so that other statements may run meanwhile."""
         cursor = self.connection.cursor()
         try:
-            yield from cursor.sql(statement, params=list(parameters) or None).to_arrow_reader(batch_rows)
+            with self._spoken():
+                yield from cursor.sql(statement, params=list(parameters) or None).to_arrow_reader(batch_rows)
         finally:
             cursor.close()
 
@@ -200,16 +204,11 @@ class Catalog:
         """Turn what the file or the disk refuses into an error of ours; what a statement gets wrong stays DuckDB's."""
         try:
             yield
-        except (RuntimeError, duckdb.InterruptException) as error:
-            if "interrupt" in str(error).lower():  # DuckDB took the signal while it worked
-                raise KeyboardInterrupt from error
-            raise
-        except (duckdb.IOException, duckdb.SerializationException, duckdb.FatalException) as error:
-            if "space left" in str(error).lower():
-                raise WorkError(
-                    f"the disk of {self.path.parent} is full", hint="free some space, then run the same command again"
-                ) from error
-            raise WorkspaceDamaged(f"{self.path} cannot be read: {_first_line(error)}") from error
+        except (RuntimeError, duckdb.Error) as error:
+            ours = told(self.path, error)
+            if ours is error:
+                raise
+            raise ours from error
 
     @contextmanager
     def given(self, **tables: pa.Table) -> Iterator[None]:
@@ -261,7 +260,9 @@ class Catalog:
             try:
                 with self._spoken():
                     self._sealing.flush()
-                self.execute("COMMIT")
+                    faults.passing("commit")
+                    self.connection.execute("COMMIT")
+                    faults.passing("done")
             except BaseException:
                 self._roll_back()  # it may have been committed all the same
                 raise
@@ -304,13 +305,13 @@ def _connect(path: Path, read_only: bool, wait_s: float, config: dict[str, Any])
             return duckdb.connect(str(path), read_only=read_only, config=config)
         except duckdb.IOException as error:
             if "lock" not in str(error).lower():
-                raise WorkspaceDamaged(f"{path} cannot be opened: {_first_line(error)}") from error
+                raise damaged(path, error) from error
             if time.monotonic() >= deadline:
                 raise _locked(path, error) from error
             time.sleep(_LOCK_POLL_S)
         except duckdb.Error as error:
             if "core_functions" not in str(error) or not _replay(path):
-                raise WorkspaceDamaged(f"{path} cannot be opened: {_first_line(error)}") from error
+                raise damaged(path, error) from error
 
 
 def _replay(path: Path) -> bool:
@@ -333,10 +334,6 @@ def _locked(path: Path, error: duckdb.IOException) -> WorkspaceLocked:
     found = re.search(r"PID (\d+)", str(error))
     who = f"process {found.group(1)}" if found else "another process"
     return WorkspaceLocked(f"{who} is working on {path.parent}", hint="wait for it, or give --wait SECONDS")
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
 
 
 def _is_alive(process_id: int, run_started_s: float) -> bool:

@@ -7,28 +7,38 @@ imports anything heavy before a command runs.
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
+from curate import interrupts
 from curate.cli import asking, corpus, curation, datasets, demo, evaluation, keeping, recipes, reporting, synthesis, thresholds
-from curate.cli.failures import debugging, report_error, set_debug, show_warnings_as_notes
-from curate.errors import CurateError, WorkError
+from curate.cli.failures import (
+    check_arguments,
+    debugging,
+    expected,
+    report_error,
+    report_usage,
+    set_debug,
+    show_warnings_as_notes,
+)
+
+
+class _Interrupted(Exception):
+    """A signal ended the command; Typer would end in silence on a `KeyboardInterrupt`."""
 
 
 class _Commands(TyperGroup):
-    """Says that the user interrupted a command, which Typer would end in silence."""
+    """Says that a signal interrupted a command."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was named."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            print("\ninterrupted; run the same command again to go on", file=sys.stderr)
-            raise typer.Exit(128 + signal.SIGINT) from None
+            raise _Interrupted from None
 
 
 app = typer.Typer(
@@ -57,6 +67,7 @@ def _root(version: bool = typer.Option(False, "--version", help="Print the versi
 
 def main() -> None:
     """Run the command line: expected failures become one sentence and an exit code."""
+    interrupts.install()
     if "--debug" in sys.argv:
         sys.argv.remove("--debug")
         set_debug()
@@ -67,17 +78,21 @@ def main() -> None:
 def _outcome() -> int:
     try:
         try:
-            app()
+            check_arguments(sys.argv[1:])
+            code = app(standalone_mode=False)
         finally:
             sys.stdout.flush()  # here, where a reader that left can still be met quietly
-    except CurateError as error:
-        if debugging():
-            raise
-        return report_error(error)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left, as `head` does
-    except OSError as error:
-        if debugging():
+    except Exception as error:
+        if isinstance(error, _Interrupted) or interrupts.received() is not None:
+            interrupts.leave()
+        if isinstance(usage := getattr(error, "exit_code", None), int) and hasattr(error, "show"):
+            return report_usage(error, usage)
+        known = expected(error)
+        if known is None or debugging():
             raise
-        return report_error(WorkError(str(error), hint="mend that, and run the same command again"))
+        return report_error(known)
+    else:
+        return code if isinstance(code, int) else 0
     return 0

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from curate.cli.formatting import lines, rate, seconds, show, tally
-from curate.cli.options import JsonOption, WaitOption, WorkspaceOption, opened
+from curate.cli.formatting import lines, rate, say, seconds, show, tally
+from curate.cli.options import READERS_WAIT_S, JsonOption, WaitOption, WorkspaceOption, opened
 
 if TYPE_CHECKING:
     from curate.embedding.missing import EmbedReport
@@ -69,7 +69,7 @@ def search(
     dropped: Annotated[bool, typer.Option("--dropped", help="Find dropped and refused samples too.")] = False,
     timeout: Annotated[float, typer.Option(metavar="SECONDS", help="Stop the condition after so long.")] = 20.0,
     workspace: WorkspaceOption = None,
-    wait: WaitOption = 0.0,
+    wait: WaitOption = READERS_WAIT_S,
     as_json: JsonOption = False,
 ) -> None:
     """Find the samples nearest to a text, an image, or another sample."""
@@ -97,7 +97,7 @@ def sql(
     rows: Annotated[int, typer.Option(min=1, help="How many rows a table shows; the rest are counted.")] = 40,
     timeout: Annotated[float, typer.Option(metavar="SECONDS", help="Stop the query after so long, embed() included.")] = 300.0,
     workspace: WorkspaceOption = None,
-    wait: WaitOption = 0.0,
+    wait: WaitOption = READERS_WAIT_S,
     as_json: JsonOption = False,
 ) -> None:
     """Ask the catalog: one read-only statement (SELECT, FROM, WITH, DESCRIBE, SUMMARIZE, EXPLAIN).
@@ -117,7 +117,7 @@ def sql(
         _deliver(result, chosen, output, rows)
 
 
-def status(workspace: WorkspaceOption = None, wait: WaitOption = 0.0, as_json: JsonOption = False) -> None:
+def status(workspace: WorkspaceOption = None, wait: WaitOption = READERS_WAIT_S, as_json: JsonOption = False) -> None:
     """Show what is in the workspace: datasets, vectors, splits, models, the last runs, disk use."""
     from curate.steps.status import status as step
 
@@ -197,10 +197,10 @@ def _deliver(result: Any, format: str | None, output: Path | None, rows: int) ->
 
     if output is not None:
         count = out.save(result, output, format)
-        print(f"{count:,} rows written to {output}", file=sys.stderr)
+        say(f"{count:,} rows written to {output}", to=sys.stderr)
     elif format == "table":
         width = shutil.get_terminal_size((_PIPED_WIDTH, 24)).columns
-        print(draw(result.schema.names, out.rows(result), width=width, limit=rows))
+        say(draw(result.schema.names, out.rows(result), width=width, limit=rows))
     else:
         assert format is not None
         out.write(result, format, sys.stdout)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from curate.cli.formatting import lines, seconds, show
-from curate.cli.options import JsonOption, WaitOption, WorkspaceOption, YesOption, opened
+from curate.cli.options import READERS_WAIT_S, JsonOption, WaitOption, WorkspaceOption, YesOption, opened
 from curate.cli.thresholds import show_borderline, show_rethreshold, show_target
 
 if TYPE_CHECKING:
@@ -141,7 +140,7 @@ def duplicates(
     method: Annotated[str | None, typer.Option(help="Only those that this method found.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Images: where the contact sheet goes.")] = None,
     workspace: WorkspaceOption = None,
-    wait: WaitOption = 0.0,
+    wait: WaitOption = READERS_WAIT_S,
     as_json: JsonOption = False,
 ) -> None:
     """Show groups of duplicates side by side: text with its differences marked, images as a contact sheet (PNG)."""
@@ -340,9 +339,7 @@ def _line(sample: Sample, width: int = 160) -> str:
 
 
 def _difference(kept: str | None, dropped: str | None) -> str:
-    """The dropped text with [-what only the kept one has-] and {+what only it has+}, in colours on a terminal."""
+    """The dropped text with [-what only the kept one has-] and {+what only it has+}."""
     from curate.differences import marked
 
-    if not sys.stdout.isatty():
-        return marked(kept or "", dropped or "")
-    return marked(kept or "", dropped or "", removed="\x1b[31m[-{}-]\x1b[0m", added="\x1b[32m{{+{}+}}\x1b[0m")
+    return marked(kept or "", dropped or "")

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from curate.cli.formatting import seconds
+from curate.cli.formatting import say, seconds
 
 _CHAPTERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     (
@@ -76,25 +76,25 @@ def demo(
     started = time.monotonic()
     root = create_workspace(folder)
     data = write_demo_data(root / "data", make_progress())
-    print(f"Wrote {data.docstring_count:,} docstrings and {data.digit_count:,} digits to {root / 'data'}")
+    say(f"Wrote {data.docstring_count:,} docstrings and {data.digit_count:,} digits to {root / 'data'}")
     os.chdir(root)
     for title, commands in _CHAPTERS:
-        print(f"\n── {title} ──")
+        say(f"\n── {title} ──")
         for command in commands:
             _run(command)
-    print(
+    say(
         f"\nDone in {seconds(time.monotonic() - started)}. The workspace stays in {root}: cd there and go on, for instance with"
     )
-    print('  curate search "parse a date" --dataset docs')
-    print("  curate sql --schema")
-    print("  the page that shows it all: report.html; the export's card: out/docs/README.md")
+    say('  curate search "parse a date" --dataset docs')
+    say("  curate sql --schema")
+    say("  the page that shows it all: report.html; the export's card: out/docs/README.md")
 
 
 def _run(command: str) -> None:
     """Type a command as a user would, in a process of its own."""
     import subprocess
 
-    print(f"\n$ {command}", flush=True)
+    say(f"\n$ {command}")
     result = subprocess.run([sys.executable, "-m", "curate", *shlex.split(command)[1:]], check=False)
     if result.returncode:
         raise typer.Exit(result.returncode)

@@ -20,6 +20,8 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON value o
 WaitOption = Annotated[
     float, typer.Option("--wait", metavar="SECONDS", help="Wait so long for another process that holds the workspace.")
 ]
+READERS_WAIT_S = 5.0
+"""How long a command that only reads waits for a writer, unless told otherwise."""
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Go on where the command would stop and ask.")]
 
 

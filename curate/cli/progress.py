@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
-from curate.cli.formatting import seconds
+from curate.cli.formatting import say, seconds, visible
 from curate.records import Progress
 
 _LINE_EVERY_S = 10.0
@@ -48,14 +48,14 @@ class TerminalProgress:
     def note(self, message: str) -> None:
         """Print a line above the bar."""
         self._erase()
-        print(message, file=sys.stderr, flush=True)
+        say(visible(message, one_line=True), to=sys.stderr)
 
     def finish(self) -> None:
         """End the phase; a long one leaves a line behind."""
         elapsed = time.monotonic() - self._started
         self._erase()
         if self._what and elapsed >= _LINE_EVERY_S:
-            print(f"{self._what}: {self._amount(self._done)} in {seconds(elapsed)}", file=sys.stderr, flush=True)
+            say(f"{self._what}: {self._amount(self._done)} in {seconds(elapsed)}", to=sys.stderr)
         self._what = ""
 
     def _draw(self, now: float) -> None:
@@ -72,10 +72,10 @@ class TerminalProgress:
         else:
             text += f", {self._amount(speed)}/s"
         if self._bar:
-            print(f"\r\x1b[2K{text}", end="", file=sys.stderr, flush=True)
+            print(f"\r\x1b[2K{visible(text)}", end="", file=sys.stderr, flush=True)
             self._drawn = True
         else:
-            print(text, file=sys.stderr, flush=True)
+            say(text, to=sys.stderr)
 
     def _erase(self) -> None:
         if self._drawn:

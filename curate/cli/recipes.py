@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from curate.cli.formatting import lines, print_json, seconds
+from curate.cli.formatting import lines, print_json, say, seconds
 from curate.cli.options import JsonOption, WaitOption, WorkspaceOption, opened
 
 if TYPE_CHECKING:
@@ -33,20 +33,20 @@ def run(
         if as_json:
             print_json(shipped_recipes())
         else:
-            print("recipes that come with curate: " + ", ".join(shipped_recipes()))
+            say("recipes that come with curate: " + ", ".join(shipped_recipes()))
         return
     variables = dict(_pair(item) for item in set_ or ())
 
     def announce(step: PlannedStep) -> None:
         if not as_json:
-            print(f"── {step.step} " + " ".join(f"{key}={value}" for key, value in step.arguments.items()), flush=True)
+            say(f"── {step.step} " + " ".join(f"{key}={value}" for key, value in step.arguments.items()))
 
     with opened(workspace, wait=wait) as ws:
         report = run_recipe(ws, recipe, variables=variables, dry_run=dry_run, on_step=announce)
     if as_json:
         print_json(report)
     else:
-        print(_describe(report))
+        say(_describe(report))
 
 
 def _pair(item: str) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from curate.cli.formatting import lines, seconds, show
-from curate.cli.options import JsonOption, WaitOption, WorkspaceOption, opened
+from curate.cli.options import READERS_WAIT_S, JsonOption, WaitOption, WorkspaceOption, opened
 
 if TYPE_CHECKING:
     from curate.steps.report import ReportReport
@@ -24,7 +24,7 @@ def report(
     dataset: Annotated[str | None, typer.Option("--dataset", "-d", help="Only this dataset; all by default.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Another seed shows other samples.")] = 0,
     workspace: WorkspaceOption = None,
-    wait: WaitOption = 0.0,
+    wait: WaitOption = READERS_WAIT_S,
     as_json: JsonOption = False,
 ) -> None:
     """Write one HTML page that shows the data and the models; it needs no network, and can be sent as it is."""

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from curate.cli.formatting import lines, print_json, seconds, show, tally
-from curate.cli.options import JsonOption, WaitOption, WorkspaceOption, opened
+from curate.cli.formatting import lines, print_json, say, seconds, show, tally
+from curate.cli.options import READERS_WAIT_S, JsonOption, WaitOption, WorkspaceOption, opened
 
 if TYPE_CHECKING:
     from curate.steps.generate import GenerateReport
@@ -97,7 +97,7 @@ def reproduce(
     all_of: Annotated[str | None, typer.Option("--all", metavar="MODEL", help="Every sample of this model.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="With --all: at most so many, evenly spread.")] = 100,
     workspace: WorkspaceOption = None,
-    wait: WaitOption = 0.0,
+    wait: WaitOption = READERS_WAIT_S,
     as_json: JsonOption = False,
 ) -> None:
     """Draw synthetic samples again and compare them with what is stored, bit for bit."""
@@ -110,7 +110,7 @@ def reproduce(
         raise typer.Exit(1)
 
 
-def models(workspace: WorkspaceOption = None, wait: WaitOption = 0.0, as_json: JsonOption = False) -> None:
+def models(workspace: WorkspaceOption = None, wait: WaitOption = READERS_WAIT_S, as_json: JsonOption = False) -> None:
     """List the trained models: what they learned from, and what became of their draws."""
     from curate.steps.models import models as step
 
@@ -119,7 +119,7 @@ def models(workspace: WorkspaceOption = None, wait: WaitOption = 0.0, as_json: J
     if as_json:
         print_json(found)
     else:
-        print(_describe_models(found))
+        say(_describe_models(found))
 
 
 def _pair(item: str) -> tuple[str, Any]:

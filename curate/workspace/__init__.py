@@ -7,7 +7,7 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -202,7 +202,8 @@ class Workspace:
             raise
         except BaseException as error:
             if run is not None:
-                runs.end(self.catalog, run.run_id, "failed", error=f"{type(error).__name__}: {error}"[:2000])
+                with suppress(Exception):  # the cause of the failure matters more than its record, which the next writer makes
+                    runs.end(self.catalog, run.run_id, "failed", error=f"{type(error).__name__}: {error}"[:2000])
             raise
 
     def _record_interrupt(self) -> None:

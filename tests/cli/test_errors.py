@@ -106,8 +106,11 @@ def test_json_is_the_only_thing_on_stdout_and_strict_rejects_exit_with_3(place):
     assert json.loads(curate(place, "init", "other", "--json").stdout)["workspace"].endswith("other")
 
 
-def test_a_failure_with_json_leaves_stdout_empty(place):
-    check_failure(curate(place, "dedupe", "nobody", "--json"), 1, "'nobody'")
+def test_a_failure_with_json_is_an_object_on_stdout_and_a_sentence_on_stderr(place):
+    done = curate(place, "dedupe", "nobody", "--json")
+    told = json.loads(done.stdout)
+    assert done.returncode == told["exit_code"] == 1 and "'nobody'" in told["error"] and "curate ingest" in told["hint"]
+    assert done.stderr.startswith("error: ")
 
 
 def test_progress_is_told_on_stderr_only(place):
