@@ -28,13 +28,13 @@ _HOMES = {
     "check": "curate.steps.check",
     "create_workspace": "curate.workspace",
     "dedupe": "curate.steps.dedupe",
-    "dedupe_to_size": "curate.steps.target",
     "drop": "curate.steps.drop",
     "duplicates": "curate.steps.duplicates",
     "embed": "curate.steps.embed",
-    "explain": "curate.steps.duplicates",
+    "explain": "curate.steps.explain",
     "export": "curate.steps.export",
     "evaluate": "curate.steps.evaluate",
+    "filter": "curate.steps.filter",
     "find_workspace": "curate.workspace",
     "generate": "curate.steps.generate",
     "ingest": "curate.steps.ingest",
@@ -54,6 +54,7 @@ _HOMES = {
     "sql": "curate.steps.sql",
     "status": "curate.steps.status",
     "take_back": "curate.steps.take_back",
+    "target_size": "curate.steps.target_size",
     "train": "curate.steps.train",
 }
 

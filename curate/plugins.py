@@ -29,6 +29,7 @@ FAMILIES = {
     "writers": "Writer",
     "embedders": "Embedder",
     "dedupers": "Deduper",
+    "filters": "Filter",
     "gates": "Gate",
     "indexes": "Index",
     "generators": "Generator",

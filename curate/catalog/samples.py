@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from curate.catalog._connection import Catalog
@@ -145,3 +145,37 @@ def texts(catalog: Catalog, sample_ids: pa.Table, *, batch_rows: int = 8192) -> 
             "SELECT sample_id, text FROM real_samples WHERE sample_id IN (SELECT sample_id FROM chosen) ORDER BY sample_id",
             batch_rows=batch_rows,
         )
+
+
+def rows_for_filters(
+    catalog: Catalog, dataset_id: int, modalities: Sequence[str], *, batch_rows: int
+) -> Iterator[pa.RecordBatch]:
+    """Stream the real samples of some modalities of a dataset, in id order, with the columns of `filters.COLUMNS`."""
+    yield from catalog.stream(
+        f"""SELECT sample_id, modality, label, text, blob, width, height, size_bytes, external_id, metadata::VARCHAR AS metadata
+            FROM real_samples WHERE dataset_id = ? AND modality IN ({", ".join("?" * len(modalities))}) ORDER BY sample_id""",
+        [dataset_id, *modalities],
+        batch_rows=batch_rows,
+    )
+
+
+def count_kept(catalog: Catalog, dataset_id: int) -> int:
+    """How many real samples of a dataset are kept."""
+    return int(
+        catalog.scalar(
+            """SELECT count(*) FROM real_samples s LEFT JOIN current_verdicts v USING (sample_id)
+               WHERE s.dataset_id = ? AND v.action IS DISTINCT FROM 'drop'""",
+            [dataset_id],
+        )
+    )
+
+
+def first_without(catalog: Catalog, dataset_id: int, modalities: Sequence[str], others: pa.Table, *, limit: int) -> list[int]:
+    """The first ids of a dataset's samples of some modalities that are not among others (sample_id)."""
+    with catalog.given(others=others):
+        rows = catalog.rows(
+            f"""SELECT sample_id FROM real_samples ANTI JOIN others USING (sample_id)
+                WHERE dataset_id = ? AND modality IN ({", ".join("?" * len(modalities))}) ORDER BY sample_id LIMIT ?""",
+            [dataset_id, *modalities, limit],
+        )
+    return [row[0] for row in rows]

@@ -177,6 +177,17 @@ def judge(catalog: Catalog, run_id: int, sample_ids: pa.Table, action: str) -> t
     return len(judged), unknown
 
 
+def count_user_kept(catalog: Catalog, sample_ids: pa.Table) -> int:
+    """How many of some samples (sample_id) the user pinned."""
+    with catalog.given(chosen=sample_ids):
+        return int(
+            catalog.scalar(
+                """SELECT count(*) FROM standing_verdicts SEMI JOIN chosen USING (sample_id)
+                   WHERE owner = 'user' AND action = 'restore'"""
+            )
+        )
+
+
 def owners(catalog: Catalog, dataset_id: int) -> dict[str, int]:
     """How many samples of a dataset each owner drops, whoever else does; in the order of their names."""
     return dict(

@@ -14,7 +14,26 @@ import typer
 from typer.core import TyperGroup
 
 from curate import interrupts
-from curate.cli import asking, corpus, curation, datasets, demo, evaluation, keeping, recipes, reporting, synthesis, thresholds
+from curate.cli import (
+    asking,
+    borderline,
+    calibrate,
+    corpus,
+    datasets,
+    dedupe,
+    demo,
+    duplicates,
+    evaluation,
+    explain,
+    filtering,
+    keeping,
+    recipes,
+    reporting,
+    rethreshold,
+    synthesis,
+    target_size,
+    verdicts,
+)
 from curate.cli.failures import (
     check_arguments,
     debugging,
@@ -52,7 +71,11 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-for group in (corpus, datasets, curation, thresholds, asking, keeping, synthesis, reporting, evaluation, recipes, demo):
+GROUPS = (
+    corpus, datasets, filtering, dedupe, rethreshold, target_size, duplicates, borderline, explain, calibrate, verdicts,
+    asking, keeping, synthesis, reporting, evaluation, recipes, demo,
+)  # fmt: skip
+for group in GROUPS:
     group.register(app)
 
 

@@ -8,6 +8,7 @@ import typer
 
 from curate.cli.formatting import lines, print_json, say, seconds
 from curate.cli.options import JsonOption, WaitOption, WorkspaceOption, opened
+from curate.cli.pairs import read_words
 
 if TYPE_CHECKING:
     from curate.steps.run import PlannedStep, RecipeReport
@@ -35,7 +36,7 @@ def run(
         else:
             say("recipes that come with curate: " + ", ".join(shipped_recipes()))
         return
-    variables = dict(_pair(item) for item in set_ or ())
+    variables = read_words(set_, "--set")
 
     def announce(step: PlannedStep) -> None:
         if not as_json:
@@ -47,13 +48,6 @@ def run(
         print_json(report)
     else:
         say(_describe(report))
-
-
-def _pair(item: str) -> tuple[str, str]:
-    name, equals, value = item.partition("=")
-    if not equals:
-        raise typer.BadParameter(f"NAME=VALUE, got {item!r}", param_hint="--set")
-    return name, value
 
 
 def _describe(report: RecipeReport) -> str:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import re
-from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from curate.cli.formatting import lines, print_json, say, seconds, show, tally
 from curate.cli.options import READERS_WAIT_S, JsonOption, WaitOption, WorkspaceOption, opened
+from curate.cli.pairs import read_settings
 
 if TYPE_CHECKING:
     from curate.steps.generate import GenerateReport
@@ -55,7 +53,7 @@ def train(
 
     with opened(workspace, detached=not is_main_process(), wait=wait) as ws:
         report = step(
-            ws, family, spec, preset=preset, base=base, lora=lora, settings=dict(_pair(item) for item in set_ or ()), name=name,
+            ws, family, spec, preset=preset, base=base, lora=lora, settings=read_settings(set_, "--set"), name=name,
             include_synthetic=include_synthetic, max_share=max_share, max_depth=max_depth, device=device,
         )  # fmt: skip
     if is_main_process():
@@ -87,7 +85,7 @@ def generate(
     with opened(workspace, wait=wait) as ws:
         report = step(
             ws, model, labels=label or (), count=count, balance=balance, seed=seed,
-            settings=dict(_pair(item) for item in set_ or ()), label_gate=label_gate, device=device,
+            settings=read_settings(set_, "--set"), label_gate=label_gate, device=device,
         )  # fmt: skip
     show(report, as_json, _describe_generate)
 
@@ -120,23 +118,6 @@ def models(workspace: WorkspaceOption = None, wait: WaitOption = READERS_WAIT_S,
         print_json(found)
     else:
         say(_describe_models(found))
-
-
-def _pair(item: str) -> tuple[str, Any]:
-    name, equals, value = item.partition("=")
-    if not equals or not name:
-        raise typer.BadParameter(f"NAME=VALUE, got {item!r}", param_hint="--set")
-    if value in ("true", "false"):
-        return name, value == "true"
-    if re.fullmatch(r"\[.*\]|\d+(,\d+)+", value):
-        with suppress(ValueError):
-            return name, json.loads(value if value[0] == "[" else f"[{value}]")
-    for kind in (int, float):
-        try:
-            return name, kind(value)
-        except ValueError:
-            continue
-    return name, value
 
 
 def _describe_train(report: TrainReport) -> str:

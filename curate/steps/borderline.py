@@ -60,7 +60,7 @@ class BorderlineReport(Report):
 def borderline(
     workspace: Workspace,
     dataset: str,
-    count: int,
+    count: int = 10,
     *,
     method: str | None = None,
     threshold: float | None = None,
@@ -84,7 +84,7 @@ def borderline(
     """
     started = time.monotonic()
     if count < 1:
-        raise SettingError(f"how many pairs must be 1 or more, got {count}", hint="--borderline 10")
+        raise SettingError(f"how many pairs must be 1 or more, got {count}", hint="-n 10")
     home = datasets.find(workspace.catalog, dataset)
     modalities = samples.modalities(workspace.catalog, home.dataset_id)
     if not modalities:

@@ -181,7 +181,7 @@ def _raised(
                 hint="one of: " + ", ".join(f"{n}={t:g}" for n, t in before.items()),
             )
         if not value <= 1:
-            raise SettingError(f"threshold must be in (0, 1], got {value:g}", hint=f"--rethreshold {name}=0.95")
+            raise SettingError(f"threshold must be in (0, 1], got {value:g}", hint=f"--threshold {name}=0.95")
         if value < before[name]:
             raise SettingError(
                 f"{name} recorded nothing of {dataset} that is less similar than {before[name]:g}, got {value:g}",

@@ -27,6 +27,7 @@ class TakeBackReport(Report):
     changed: int
     restored: int
     others: dict[str, int]
+    notes: tuple[str, ...] = ()
 
 
 def take_back(workspace: Workspace, dataset: str, *, owner: str = verdicts.DEDUPE) -> TakeBackReport:

@@ -100,7 +100,7 @@ def test_json_is_the_only_thing_on_stdout_and_strict_rejects_exit_with_3(place):
     assert judged["by_method"] == {"exact": 1}
     shown = json.loads(curate(place, "duplicates", "d", "--json").stdout)
     dropped = shown["shown"][0]["members"][0]["sample"]["sample_id"]
-    why = json.loads(curate(place, "dedupe", "--explain", str(dropped), "--json").stdout)
+    why = json.loads(curate(place, "explain", str(dropped), "--json").stdout)
     assert (why["action"], why["reason"], why["keeper"]["sample_id"]) == ("drop", "exact", 1)
     assert json.loads(curate(place, "restore", str(dropped), "--json").stdout)["changed"] == 1
     assert json.loads(curate(place, "init", "other", "--json").stdout)["workspace"].endswith("other")

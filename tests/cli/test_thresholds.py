@@ -1,4 +1,4 @@
-"""How thresholds are asked for and shown on the command line: one way at a time, and no option is ignored."""
+"""How thresholds are asked for and shown on the command line: a command for each way, and no option is ignored."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from curate.cli import app
+from curate.cli.pairs import read_settings
 from curate.errors import CurateError
 from curate.workspace import create_workspace
 
@@ -48,21 +49,35 @@ def value(place: Path, *words: str) -> dict:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--explain", "3", "--restore"], "does not go with --restore"),
-        (["d", "--borderline", "3", "--rethreshold", "0.9"], "does not go with --rethreshold"),
-        (["d", "--borderline", "3", "--against", "e"], "does not go with --borderline"),
-        (["d", "--borderline", "3", "--method", "exact", "--method", "minhash"], "one near-duplicate method, got 2"),
-        (["d", "--borderline", "3", "--method", "minhash", "--threshold", "semantic=0.9"], "of the one method"),
-        (["d", "--rethreshold", "0.9", "--method", "minhash"], "does not go with --rethreshold, which takes --dry-run"),
-        (["d", "--rethreshold", "high"], "METHOD=NUMBER, got 'high'"),
-        (["d", "--target-size", "5", "--threshold", "0.9"], "does not go with --target-size"),
-        (["--target-size", "5"], "name a dataset"),
-        (["d", "--restore", "--dry-run"], "does not go with --restore, which takes no other option"),
+        (["borderline", "d", "--against", "e"], "No such option: --against"),
+        (["borderline", "d", "--method", "minhash", "--threshold", "semantic=0.9"], "of the one method"),
+        (["borderline", "d", "-n", "0"], "x>=1"),
+        (["rethreshold", "d", "--threshold", "0.9", "--method", "minhash"], "No such option: --method"),
+        (["rethreshold", "d", "--threshold", "high"], "METHOD=NUMBER, got 'high'"),
+        (["rethreshold", "d"], "Missing option '--threshold'"),
+        (["dedupe", "d", "--threshold", "0.9", "--threshold", "minhash=0.8"], "one number for all methods"),
+        (["dedupe", "d", "--threshold", "minhash=0.9", "--threshold", "minhash=0.8"], "minhash is given twice"),
+        (["dedupe", "d", "--setting", "ngram"], "NAME=VALUE, got 'ngram'"),
+        (["target-size", "d"], "Missing argument 'N'"),
+        (["take-back"], "Missing argument 'dataset'"),
     ],
 )
-def test_options_that_would_be_ignored_are_refused(place, words, said):
-    done = curate(place, "dedupe", *words)
+def test_what_a_command_does_not_take_is_refused(place, words, said):
+    done = curate(place, *words)
     assert done.exit_code == 2 and said in " ".join(done.output.replace("│", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("7", 7), ("-7", -7), ("0.5", 0.5), ("1e-3", 0.001), (".5", 0.5), ("true", True), ("false", False), ("flip,rotate",
+        "flip,rotate"), ("96,192", [96, 192]), ("[1, 2]", [1, 2]), ("[broken", "[broken"), ("[a]", "[a]"), ("nan", "nan"),
+        ("inf", "inf"), ("1_000", "1_000"), ("", ""), ("a=b", "a=b"),
+    ],
+)  # fmt: skip
+def test_a_value_is_read_by_one_rule(text, value):
+    read = read_settings([f"name={text}"])["name"]
+    assert read == value and type(read) is type(value)
 
 
 def test_each_way_prints_what_it_found_and_the_same_as_json(place):
@@ -72,28 +87,25 @@ def test_each_way_prints_what_it_found_and_the_same_as_json(place):
     assert judged["protect"] == ["e"] and judged["matched"] == {"e": 2} and judged["dropped"] == 8
     told = curate(place, "dedupe", "d", "--method", "minhash", "--threshold", "0.4", "--protect", "e", "--dry-run").stdout
     assert "protected e: 2 of them repeat one of its samples" in told
-    why = curate(place, "dedupe", "--explain", "1").stdout
+    why = curate(place, "explain", "1").stdout
     assert "(of e)" in why and "protected: that one is in e, which is never to be trained on" in why
 
-    shown = curate(place, "dedupe", "d", "--borderline", "2", "--threshold", "minhash=0.7").stdout
+    shown = curate(place, "borderline", "d", "-n", "2", "--threshold", "minhash=0.7").stdout
     assert "just above, duplicates by this method (2):" in shown and "just below, both kept by this method (" in shown
-    pairs = value(place, "dedupe", "d", "--borderline", "2", "--method", "minhash", "--threshold", "0.7")
+    pairs = value(place, "borderline", "d", "-n", "2", "--method", "minhash", "--threshold", "0.7")
     assert len(pairs["above"]) == 2 and pairs["above"][0]["left"]["text"] and pairs["below"][0]["similarity"] < 0.7
     assert f"{pairs['above'][0]['similarity']:.4f}" in shown
 
-    sized = value(place, "dedupe", "d", "--target-size", "9", "--method", "minhash", "--dry-run")
+    sized = value(place, "target-size", "d", "9", "--method", "minhash", "--dry-run")
     assert sized["kept"] >= 9 and sized["applied"] is None and [t["threshold"] for t in sized["trials"][:2]] == [1.0, 0.5]
-    assert (
-        f"{sized['threshold']:g} keeps"
-        in curate(place, "dedupe", "d", "--target-size", "9", "--method", "minhash", "--dry-run").stdout
-    )
+    assert f"{sized['threshold']:g} keeps" in curate(place, "target-size", "d", "9", "--method", "minhash", "--dry-run").stdout
 
-    raised = value(place, "dedupe", "d", "--rethreshold", "minhash=0.8", "--dry-run")
+    raised = value(place, "rethreshold", "d", "--threshold", "minhash=0.8", "--dry-run")
     assert raised["thresholds"] == {"minhash": [0.4, 0.8]} and raised["came_back"] == 3 and raised["dry_run"]
-    assert "minhash 0.4 → 0.8" in curate(place, "dedupe", "d", "--rethreshold", "0.8").stdout
+    assert "minhash 0.4 → 0.8" in curate(place, "rethreshold", "d", "--threshold", "0.8").stdout
     assert curate(place, "check").exit_code == 0
     with pytest.raises(CurateError, match=r"less similar than 0\.8"):
-        raise curate(place, "dedupe", "d", "--rethreshold", "0.5").exception  # what `main` prints as one sentence
+        raise curate(place, "rethreshold", "d", "--threshold", "0.5").exception  # what `main` prints as one sentence
 
 
 def test_calibrate_prints_the_curve_and_its_recommendation(place):

@@ -13,11 +13,11 @@ from curate.errors import InputError, SettingError
 from curate.steps.check import check
 from curate.steps.dedupe import dedupe
 from curate.steps.drop import drop
-from curate.steps.duplicates import explain
+from curate.steps.explain import explain
 from curate.steps.restore import restore
 from curate.steps.rethreshold import rethreshold
 from curate.steps.split import split
-from curate.steps.target import dedupe_to_size
+from curate.steps.target_size import target_size
 from curate.workspace import Workspace, create_workspace, open_workspace
 
 NEAR: dict[str, Any] = {"methods": ["exact", "minhash"], "threshold": 0.6, "yes": True}
@@ -158,7 +158,7 @@ def test_a_size_is_found_beside_what_is_protected(workspace):
     evals = stories(15, 3)
     put(workspace, evals, "evals")
     put(workspace, [evals[0], edited(evals[1]), *stories(16, 5)], "d")
-    report = dedupe_to_size(workspace, "d", 6, method="minhash", protect="evals")
+    report = target_size(workspace, "d", 6, method="minhash", protect="evals")
     assert report.kept == 6 and report.applied is not None and report.applied.matched == {"evals": 1}
     with pytest.raises(InputError, match="cannot keep 7"):
-        dedupe_to_size(workspace, "d", 7, method="minhash", protect="evals")
+        target_size(workspace, "d", 7, method="minhash", protect="evals")

@@ -13,7 +13,7 @@ from stories import WORDS, drifting, jaccard, put
 from curate.errors import InputError, NeedsConfirmation, SettingError
 from curate.steps.borderline import borderline
 from curate.steps.dedupe import dedupe
-from curate.steps.target import LEAST, STEPS, dedupe_to_size
+from curate.steps.target_size import LEAST, STEPS, target_size
 from curate.workspace import Workspace, create_workspace, open_workspace
 
 
@@ -104,14 +104,14 @@ def test_the_threshold_keeps_no_fewer_than_wanted_and_is_applied_as_it_was_tried
         )
         target = least + round(share * (most - least))
         before = recorded(workspace)
-        would = dedupe_to_size(workspace, "d", target, method="minhash", dry_run=True)
+        would = target_size(workspace, "d", target, method="minhash", dry_run=True)
         assert recorded(workspace) == before and would.applied is None and would.dry_run
         assert would.kept >= target and would.samples == count
         tried = {trial.threshold: trial.kept for trial in would.trials}
         assert (tried[LEAST], tried[1.0]) == (least, most) and tried[would.threshold] == would.kept
         assert would.kept == min(kept for kept in tried.values() if kept >= target)
         assert would.kept == target or tried.get(round(would.threshold - 1 / STEPS, 4), 0) < target
-        report = dedupe_to_size(workspace, "d", target, method="minhash", yes=True)
+        report = target_size(workspace, "d", target, method="minhash", yes=True)
         assert report.applied is not None and report.trials == would.trials
         assert workspace.catalog.scalar("SELECT count(*) FROM curated") == report.applied.kept == would.kept
         assert report.applied.thresholds["minhash"] == would.threshold
@@ -122,14 +122,14 @@ def test_a_size_out_of_reach_is_refused_with_what_can_be_reached(workspace):
     put(workspace, texts)
     for target in (0, len(texts) + 1):
         with pytest.raises(InputError, match=rf"cannot keep {target} samples of d: it keeps from \d+ \(at 0.5\) to") as refused:
-            dedupe_to_size(workspace, "d", target, method="minhash")
+            target_size(workspace, "d", target, method="minhash")
         reachable = int((refused.value.hint or "").split()[-1])
-        assert dedupe_to_size(workspace, "d", reachable, method="minhash", dry_run=True).kept == reachable
+        assert target_size(workspace, "d", reachable, method="minhash", dry_run=True).kept == reachable
     assert workspace.catalog.scalar("SELECT count(*) FROM verdicts") == 0
     with pytest.raises(SettingError, match="no threshold"):
-        dedupe_to_size(workspace, "d", 3, method="exact")
+        target_size(workspace, "d", 3, method="exact")
     with pytest.raises(InputError, match="'nobody'"):
-        dedupe_to_size(workspace, "nobody", 3)
+        target_size(workspace, "nobody", 3)
 
 
 def test_a_size_that_drops_nearly_all_stops_and_asks(workspace):
@@ -137,5 +137,5 @@ def test_a_size_that_drops_nearly_all_stops_and_asks(workspace):
     base = [rng.choice(WORDS) for _ in range(200)]
     put(workspace, [" ".join([*base, f"tail{n}"]) for n in range(120)])
     with pytest.raises(NeedsConfirmation, match="nothing was changed"):
-        dedupe_to_size(workspace, "d", 1, method="minhash")
-    assert dedupe_to_size(workspace, "d", 1, method="minhash", yes=True).kept == 1
+        target_size(workspace, "d", 1, method="minhash")
+    assert target_size(workspace, "d", 1, method="minhash", yes=True).kept == 1

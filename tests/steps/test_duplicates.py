@@ -13,7 +13,8 @@ from curate.errors import InputError
 from curate.reporting.contact_sheet import Tile, contact_sheet
 from curate.steps.dedupe import dedupe
 from curate.steps.drop import drop
-from curate.steps.duplicates import duplicates, explain
+from curate.steps.duplicates import duplicates
+from curate.steps.explain import explain
 from curate.steps.ingest import ingest
 from curate.steps.restore import restore
 from curate.workspace import Workspace, create_workspace, open_workspace

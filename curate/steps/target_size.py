@@ -1,4 +1,4 @@
-"""`dedupe_to_size`: finds the threshold at which dedupe keeps as many samples as are wanted, and applies it."""
+"""`target_size`: finds the threshold at which dedupe keeps as many samples as are wanted, and applies it."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class TargetReport(Report):
     notes: tuple[str, ...] = ()
 
 
-def dedupe_to_size(
+def target_size(
     workspace: Workspace,
     dataset: str,
     target: int,
@@ -156,7 +156,7 @@ def _search(workspace: Workspace, home: Dataset, contents: Contents, methods: li
             reach = f"from {least:,} (at {LEAST:g}) to {most:,} (at 1)"
             raise InputError(
                 f"{tuned.name} cannot keep {target:,} samples of {home.name}: it keeps {reach}",
-                hint=f"--target-size {max(least, min(target, most))}",
+                hint=f"curate target-size {home.name} {max(least, min(target, most))}",
             )
         while high - low > 1 and target not in (trials[-1].kept, most, least):
             middle = (low + high) // 2

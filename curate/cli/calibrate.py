@@ -1,10 +1,9 @@
-"""The command that measures where a threshold should lie, and how thresholds are shown: calibrate, borderline pairs, trials."""
+"""`calibrate`: where a threshold should lie, measured on labelled pairs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,12 +11,8 @@ from curate.cli.formatting import lines, seconds, show
 from curate.cli.options import JsonOption, WaitOption, WorkspaceOption, YesOption, opened
 
 if TYPE_CHECKING:
-    from curate.catalog.samples import Sample
     from curate.deduplication.precision_curve import Point
-    from curate.steps.borderline import BorderlineReport, Pair
     from curate.steps.calibrate import CalibrateReport, ResetReport
-    from curate.steps.rethreshold import RethresholdReport
-    from curate.steps.target import TargetReport
 
 
 def register(app: typer.Typer) -> None:
@@ -77,127 +72,6 @@ def calibrate(
     with opened(workspace, read_only=not save, wait=wait) as ws:
         report = step(ws, pairs, method=method, embedder=embedder, precision=precision, lower=lower, save=save, yes=yes)
     show(report, as_json, _describe_calibration)
-
-
-def show_borderline(
-    dataset: str,
-    count: int,
-    *,
-    method: str | None,
-    threshold: float | Mapping[str, float] | None,
-    embedder: str | None,
-    settings: Mapping[str, Any],
-    workspace: Path | None,
-    wait: float,
-    as_json: bool,
-) -> None:
-    """`curate dedupe DATASET --borderline N`."""
-    from curate.steps.borderline import borderline as step
-
-    if isinstance(threshold, Mapping):
-        if len(threshold) > 1 or method not in (None, *threshold):
-            raise typer.BadParameter("one threshold, of the one method", param_hint="--threshold")
-        method, threshold = next(iter(threshold.items()))
-    with opened(workspace, wait=wait) as ws:
-        report = step(ws, dataset, count, method=method, threshold=threshold, embedder=embedder, settings=settings)
-    show(report, as_json, _describe_borderline)
-
-
-def show_rethreshold(
-    dataset: str,
-    threshold: float | Mapping[str, float] | None,
-    *,
-    dry_run: bool,
-    workspace: Path | None,
-    wait: float,
-    as_json: bool,
-) -> None:
-    """`curate dedupe DATASET --rethreshold N`."""
-    from curate.steps.rethreshold import rethreshold as step
-
-    assert threshold is not None
-    with opened(workspace, wait=wait) as ws:
-        show(step(ws, dataset, threshold, dry_run=dry_run), as_json, _describe_rethreshold)
-
-
-def show_target(
-    dataset: str,
-    target: int,
-    *,
-    method: str | None,
-    against: Sequence[str],
-    protect: Sequence[str],
-    keep: str,
-    embedder: str | None,
-    settings: Mapping[str, Any],
-    dry_run: bool,
-    yes: bool,
-    workspace: Path | None,
-    wait: float,
-    as_json: bool,
-) -> None:
-    """`curate dedupe DATASET --target-size N`."""
-    from curate.steps.target import dedupe_to_size as step
-
-    with opened(workspace, wait=wait) as ws:
-        report = step(
-            ws, dataset, target, method=method, against=against, protect=protect, keep=keep, embedder=embedder,
-            settings=settings, dry_run=dry_run, yes=yes,
-        )  # fmt: skip
-    show(report, as_json, _describe_target)
-
-
-def _describe_borderline(report: BorderlineReport) -> str:
-    return lines(
-        f"{report.dataset}: {report.method}, {report.measure} ≥ {report.threshold:g}  ({seconds(report.seconds)})",
-        f"  just above, duplicates by this method ({len(report.above)}):"
-        if report.above
-        else "  no pair is above the threshold",
-        *(_pair(pair) for pair in report.above),
-        f"  just below, both kept by this method ({len(report.below)}):"
-        if report.below
-        else "  no pair is just below the threshold",
-        *(_pair(pair) for pair in report.below),
-        *(f"  note: {note}" for note in report.notes),
-        f"  nothing was changed; next: curate dedupe {report.dataset} --threshold {report.method}=N",
-    )
-
-
-def _pair(pair: Pair) -> str:
-    return f"    {pair.similarity:.4f}  {_sample(pair.left)}\n            {_sample(pair.right)}"
-
-
-def _sample(sample: Sample, width: int = 160) -> str:
-    shown = " ".join(sample.text.split()) if sample.text is not None else sample.locator or sample.source
-    label = f"  [{sample.label}]" if sample.label else ""
-    return f"{sample.sample_id}  {shown[:width]}{'…' if len(shown) > width else ''}{label}"
-
-
-def _describe_rethreshold(report: RethresholdReport) -> str:
-    would = "would be " if report.dry_run else ""
-    raised = ", ".join(f"{name} {old:g} → {new:g}" for name, (old, new) in report.thresholds.items() if old != new)
-    share = f" ({report.dropped / report.samples:.1%})" if report.samples else ""
-    return lines(
-        f"{report.dataset}: {raised or 'no threshold changes'}  ({seconds(report.seconds)})",
-        f"  {report.samples:,} samples = {report.kept:,} kept + {report.dropped:,} {would}dropped{share}",
-        f"  {report.came_back:,} {would}kept again; {report.tied_anew:,} stay dropped, {would}tied to another kept sample",
-        f"  {report.compared:,} pairs were compared; the rest is known from the evidence of the last dedupe",
-        *(f"  note: {note}" for note in report.notes),
-        f"  next: curate duplicates {report.dataset}; curate split {report.dataset}",
-    )
-
-
-def _describe_target(report: TargetReport) -> str:
-    from curate.cli.curation import describe_dedupe
-
-    found = f"{report.method} ≥ {report.threshold:g} keeps {report.kept:,} of {report.samples:,} samples"
-    return lines(
-        f"{report.dataset}: at least {report.target:,} samples: {found}  ({seconds(report.seconds)})",
-        f"  {report.measure}, tried:",
-        *(f"    {trial.threshold:.4f}  {trial.kept:>10,} kept" for trial in report.trials),
-        *(f"  note: {note}" for note in report.notes),
-        describe_dedupe(report.applied) if report.applied else "  nothing was changed; leave --dry-run out to apply it",
-    )
 
 
 def _describe_reset(report: ResetReport) -> str:
