@@ -11,7 +11,7 @@ from curate.catalog import Catalog, samples
 from curate.catalog.datasets import Dataset
 from curate.errors import WorkError
 from curate.filters import Filter
-from curate.records import Progress
+from curate.records import Progress, takes
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -64,8 +64,14 @@ def sweep(catalog: Catalog, dataset: Dataset, chosen: Filter, progress: Progress
     return Sweep(drops, dict(Counter(reasons).most_common()), judged, total - judged)
 
 
+def judged_modalities(catalog: Catalog, dataset: Dataset, chosen: Filter) -> list[str]:
+    """The modalities of a dataset that a filter judges."""
+    return [name for name in samples.modalities(catalog, dataset.dataset_id) if takes(chosen.modalities, name)]
+
+
 def _batches(catalog: Catalog, dataset: Dataset, chosen: Filter) -> Iterator[pa.Table]:
     import pyarrow as pa
 
-    for batch in samples.rows_for_filters(catalog, dataset.dataset_id, sorted(chosen.modalities), batch_rows=BATCH_ROWS):
+    judged = judged_modalities(catalog, dataset, chosen)
+    for batch in samples.rows_for_filters(catalog, dataset.dataset_id, judged, batch_rows=BATCH_ROWS) if judged else ():
         yield pa.Table.from_batches([batch])

@@ -37,7 +37,7 @@ class Filter(Protocol):
     """One idea of what is not worth keeping."""
 
     modalities: ClassVar[frozenset[str]]
-    """Of "text" and "image"; samples of others are not asked about."""
+    """Names of modalities, such as "text", or "any"; samples of others are not asked about."""
     settings: dict[str, Any]
     """Every setting that moves a decision, JSON-like; the run records it."""
 

@@ -11,9 +11,10 @@ import pyarrow as pa
 
 from curate import plugins
 from curate.catalog import datasets, samples, verdicts
+from curate.catalog.datasets import Dataset
 from curate.catalog.samples import Sample
 from curate.errors import InputError, SettingError
-from curate.filtering.sweep import Sweep, sweep
+from curate.filtering.sweep import Sweep, judged_modalities, sweep
 from curate.filters import Filter
 from curate.workspace import Workspace
 
@@ -120,7 +121,7 @@ def filter(
         restored=change.restored,
         kept=None if dry_run else samples.count_kept(workspace.catalog, found.dataset_id),
         pinned=pinned,
-        examples=_examples(workspace, found.dataset_id, said, examples, sorted(chosen.modalities)),
+        examples=_examples(workspace, found, said, examples, judged_modalities(workspace.catalog, found, chosen)),
         dry_run=dry_run,
         seconds=round(time.monotonic() - started, 3),
         notes=tuple(_notes(said, pinned)),
@@ -141,7 +142,7 @@ def make_filter(rule: str, settings: Mapping[str, Any]) -> Filter:
     return made
 
 
-def _examples(workspace: Workspace, dataset_id: int, said: Sweep, count: int, modalities: list[str]) -> tuple[Example, ...]:
+def _examples(workspace: Workspace, dataset: Dataset, said: Sweep, count: int, modalities: list[str]) -> tuple[Example, ...]:
     """The first few of each reason, and of those that pass."""
     reason_of: dict[int, str | None] = {}
     taken = dict.fromkeys(said.reasons, 0)
@@ -149,7 +150,9 @@ def _examples(workspace: Workspace, dataset_id: int, said: Sweep, count: int, mo
         if taken[reason] < count:
             taken[reason] += 1
             reason_of[sample_id] = reason
-    passing = samples.first_without(workspace.catalog, dataset_id, modalities, said.drops, limit=count)
+    passing = (
+        samples.first_without(workspace.catalog, dataset.dataset_id, modalities, said.drops, limit=count) if modalities else []
+    )
     reason_of.update(dict.fromkeys(passing))
     known = samples.by_ids(workspace.catalog, pa.table({"sample_id": pa.array(list(reason_of), pa.int64())}))
     return tuple(Example(known[sample_id], reason) for sample_id, reason in reason_of.items())
