@@ -8,10 +8,11 @@ from curate.steps.check import check as check
 from curate.steps.dedupe import dedupe as dedupe
 from curate.steps.drop import drop as drop
 from curate.steps.duplicates import duplicates as duplicates
-from curate.steps.duplicates import explain as explain
 from curate.steps.embed import embed as embed
 from curate.steps.evaluate import evaluate as evaluate
+from curate.steps.explain import explain as explain
 from curate.steps.export import export as export
+from curate.steps.filter import filter as filter
 from curate.steps.generate import generate as generate
 from curate.steps.ingest import ingest as ingest
 from curate.steps.models import models as models
@@ -26,7 +27,7 @@ from curate.steps.split import split as split
 from curate.steps.sql import sql as sql
 from curate.steps.status import status as status
 from curate.steps.take_back import take_back as take_back
-from curate.steps.target import dedupe_to_size as dedupe_to_size
+from curate.steps.target_size import target_size as target_size
 from curate.steps.train import train as train
 from curate.workspace import Workspace as Workspace
 from curate.workspace import create_workspace as create_workspace

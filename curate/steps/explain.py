@@ -12,11 +12,12 @@ from curate.catalog import evidence, runs, samples
 from curate.catalog.samples import Sample
 from curate.deduplication.references import listed, protected_sets
 from curate.errors import InputError
+from curate.reports import Report
 from curate.workspace import Workspace
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+@dataclass(frozen=True, slots=True, repr=False)
+class Explanation(Report):
     """Why a sample is kept or dropped.
 
     Attributes:

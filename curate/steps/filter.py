@@ -16,6 +16,7 @@ from curate.catalog.samples import Sample
 from curate.errors import InputError, SettingError
 from curate.filtering.sweep import Sweep, judged_modalities, sweep
 from curate.filters import Filter
+from curate.reports import Report
 from curate.workspace import Workspace
 
 
@@ -27,8 +28,8 @@ class Example:
     reason: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class FilterReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class FilterReport(Report):
     """What a rule decided; `samples = judged + others`, `judged = passed + dropped`.
 
     Attributes:
