@@ -74,6 +74,7 @@ class Catalog:
         if spill is not None:
             config["temp_directory"] = str(spill)
         self._open: duckdb.DuckDBPyConnection | None = _connect(path, read_only, wait_s, config)
+        self._sealing = Sealing(self._open)
         try:
             # No statement of ours reads a file, so a person's condition (`drop --where`) shall not either. A checkpoint
             # every 16 MB, the default, took a fifth of an ingest.
@@ -81,7 +82,6 @@ class Catalog:
                 "SET enable_progress_bar = false; SET python_enable_replacements = false; SET TimeZone = 'UTC';"
                 "SET checkpoint_threshold = '256MB'; SET enable_external_access = false"
             )
-            self._sealing = Sealing(self._open)
             if read_only:
                 require_current(self._open)
             else:
@@ -110,6 +110,7 @@ class Catalog:
         if self._open is not None:
             self._open.close()
             self._open = None
+            self._sealing.close()
             self._abandoned += 1
 
     @property

@@ -135,6 +135,7 @@ class QueryProcess(io.RawIOBase):
                 stream.close()
         self._embedders.close()
         self._embedders = TextEmbedders()
+        self._failure = None  # whose traceback holds this object, and whatever its callers had open
 
     def _take_frame(self) -> None:
         kind, length = HEADER.unpack(self._receive(HEADER.size))

@@ -57,6 +57,10 @@ class Sealing:
         self.run_id: int | None = None
         """The run on whose behalf this connection writes."""
 
+    def close(self) -> None:
+        """Let go of the connection, which was closed."""
+        del self._connection
+
     @contextmanager
     def around(self, write: Write, within: str | None) -> Iterator[None]:
         """Account for what the block does to a table.

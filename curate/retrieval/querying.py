@@ -176,4 +176,5 @@ def matching(
         with answer(workspace, statement, timeout_s=timeout_s) as result:
             return result.table()["sample_id"].to_numpy().astype("int64")
     except SettingError as error:
-        raise SettingError(f"the condition {where!r} cannot be used: {error}", hint=error.hint) from error
+        said = " ".join(str(error).split())
+        raise SettingError(f"the condition {where!r} cannot be used: {said}", hint=error.hint) from error

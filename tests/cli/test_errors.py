@@ -145,3 +145,15 @@ def test_the_version_is_printed(place):
     from curate import __version__
 
     assert curate(place, "--version").stdout == f"curate {__version__}\n"
+
+
+def test_a_condition_that_cannot_be_used_is_told_in_one_sentence_and_nothing_else(place: Path) -> None:
+    assert curate(place, "ingest", "a.jsonl", "--dataset", "a").returncode == 0
+    for condition, said in (
+        ("nonsense = 1", "nonsense"),
+        ("nextval('sample_ids') > 0", "read-only"),
+        ("true; SELECT 1", "one SQL"),
+    ):
+        done = curate(place, "drop", "--where", condition)
+        check_failure(done, 2, said)
+        assert len(done.stderr.splitlines()) == 2
