@@ -16,6 +16,8 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from curate.steps import HOMES
+
 __version__ = "0.1.0"
 
 # Where each public name lives. They are imported when they are first asked for, so that `import curate` stays light;
@@ -23,39 +25,10 @@ __version__ = "0.1.0"
 _HOMES = {
     "CurateError": "curate.errors",
     "Workspace": "curate.workspace",
-    "borderline": "curate.steps.borderline",
-    "calibrate": "curate.steps.calibrate",
-    "check": "curate.steps.check",
     "create_workspace": "curate.workspace",
-    "dedupe": "curate.steps.dedupe",
-    "drop": "curate.steps.drop",
-    "duplicates": "curate.steps.duplicates",
-    "embed": "curate.steps.embed",
-    "explain": "curate.steps.explain",
-    "export": "curate.steps.export",
-    "evaluate": "curate.steps.evaluate",
-    "filter": "curate.steps.filter",
     "find_workspace": "curate.workspace",
-    "generate": "curate.steps.generate",
-    "ingest": "curate.steps.ingest",
-    "models": "curate.steps.models",
-    "open_dataset": "curate.steps.open_dataset",
     "open_workspace": "curate.workspace",
-    "remove": "curate.steps.remove",
-    "rename": "curate.steps.rename",
-    "report": "curate.steps.report",
-    "reproduce": "curate.steps.reproduce",
-    "reset_threshold": "curate.steps.calibrate",
-    "restore": "curate.steps.restore",
-    "rethreshold": "curate.steps.rethreshold",
-    "run_recipe": "curate.steps.run",
-    "search": "curate.steps.search",
-    "split": "curate.steps.split",
-    "sql": "curate.steps.sql",
-    "status": "curate.steps.status",
-    "take_back": "curate.steps.take_back",
-    "target_size": "curate.steps.target_size",
-    "train": "curate.steps.train",
+    **HOMES,
 }
 
 __all__ = sorted([*_HOMES, "__version__"])  # noqa: PLE0605

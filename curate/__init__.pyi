@@ -17,6 +17,8 @@ from curate.steps.generate import generate as generate
 from curate.steps.ingest import ingest as ingest
 from curate.steps.models import models as models
 from curate.steps.open_dataset import open_dataset as open_dataset
+from curate.steps.remove import remove as remove
+from curate.steps.rename import rename as rename
 from curate.steps.report import report as report
 from curate.steps.reproduce import reproduce as reproduce
 from curate.steps.restore import restore as restore

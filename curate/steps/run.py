@@ -20,6 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from curate.errors import InputError, SettingError
 from curate.reports import Report
 from curate.resources import resource_folder
+from curate.steps import HOMES
 from curate.workspace import Workspace
 
 
@@ -166,5 +167,14 @@ def _of_type(step: str, name: str, value: Any, kind: Any) -> Any:
         ) from None
 
 
+def steps_of_recipes() -> tuple[str, ...]:
+    """Every step that a recipe may hold: those of the library but for the ones that answer with an open cursor or a recipe."""
+    return tuple(name for name in HOMES if name not in ("run_recipe", "sql", "open_dataset"))
+
+
 def _function(step: str) -> Callable[..., Any]:
-    return getattr(importlib.import_module(f"curate.steps.{step}"), step)  # type: ignore[no-any-return]
+    name = step.replace("-", "_")
+    if name not in steps_of_recipes():
+        near = difflib.get_close_matches(name, steps_of_recipes(), n=1) or steps_of_recipes()
+        raise SettingError(f"a recipe has no step {step!r}", hint="one of: " + ", ".join(near))
+    return getattr(importlib.import_module(HOMES[name]), name)  # type: ignore[no-any-return]

@@ -10,7 +10,7 @@ from PIL import Image
 
 from curate.errors import InputError, SettingError
 from curate.steps.demo_data import write_demo_data
-from curate.steps.run import plan, run_recipe, shipped_recipes
+from curate.steps.run import plan, run_recipe, shipped_recipes, steps_of_recipes
 from curate.workspace import create_workspace, open_workspace
 
 SET = {"paths": "somewhere", "dataset": "notes"}
@@ -65,7 +65,8 @@ def recipe(tmp_path: Path, **changes: object) -> Path:
         ({"steps": [{"embed": {"datasets": "a"}}]}, {"x": "1"}, "no argument 'datasets'"),
         ({"steps": [{"ingest": {"dataset": "a"}}]}, {"x": "1"}, "needs paths"),
         ({"steps": [{"embed": {"dataset": "${z}"}}]}, {"x": "1"}, "does not declare"),
-        ({"steps": [{"fly": {}}]}, {"x": "1"}, "steps/0"),
+        ({"steps": [{"fly": {}}]}, {"x": "1"}, "no step 'fly'"),
+        ({"steps": [{"Fly": {}}]}, {"x": "1"}, "steps/0"),
         ({"steps": []}, {"x": "1"}, "steps"),
         ({"colour": "red"}, {"x": "1"}, "colour"),
     ],
@@ -81,6 +82,28 @@ def test_variables_fill_whole_values_and_parts_of_them(tmp_path: Path) -> None:
     steps = [{"split": {"dataset": "${x}", "seed": "${n}", "name": "of-${x}"}}]
     (step,) = plan(recipe(tmp_path, variables={"x": None, "n": 7}, steps=steps), {"x": "notes"})
     assert step.arguments == {"dataset": "notes", "seed": 7, "name": "of-notes"}
+
+
+@pytest.mark.parametrize("step", steps_of_recipes())
+def test_every_step_can_be_in_a_recipe(tmp_path: Path, step: str) -> None:
+    with pytest.raises(SettingError, match="no argument 'nonsense'"):
+        plan(recipe(tmp_path, variables={}, steps=[{step.replace("_", "-"): {"nonsense": 1}}]), {})
+
+
+def test_a_recipe_drops_restores_and_removes(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "one"}\n{"text": "two"}\n', encoding="utf-8")
+    steps: list[dict[str, object]] = [
+        {"ingest": {"paths": str(tmp_path / "a.jsonl"), "dataset": "a"}},
+        {"drop": {"sample_ids": [1]}},
+        {"restore": {"sample_ids": [1]}},
+        {"rename": {"dataset": "a", "name": "b"}},
+        {"remove": {"dataset": "b", "yes": True}},
+        {"check": {}},
+    ]
+    with open_workspace(create_workspace(tmp_path / "ws")) as workspace:
+        report = run_recipe(workspace, recipe(tmp_path, variables={}, steps=steps))
+        assert len(report.reports) == 6 and report.reports[-1].findings == ()
+        assert workspace.catalog.scalar("SELECT count(*) FROM real_samples") == 0
 
 
 def test_no_yaml_and_no_recipe(tmp_path: Path) -> None:
