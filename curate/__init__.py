@@ -16,9 +16,41 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from curate.steps import HOMES
-
 __version__ = "0.1.0"
+
+STEP_HOMES = {
+    "borderline": "curate.steps.borderline",
+    "calibrate": "curate.steps.calibrate",
+    "check": "curate.steps.check",
+    "dedupe": "curate.steps.dedupe",
+    "drop": "curate.steps.drop",
+    "duplicates": "curate.steps.duplicates",
+    "embed": "curate.steps.embed",
+    "evaluate": "curate.steps.evaluate",
+    "explain": "curate.steps.explain",
+    "export": "curate.steps.export",
+    "filter": "curate.steps.filter",
+    "generate": "curate.steps.generate",
+    "ingest": "curate.steps.ingest",
+    "models": "curate.steps.models",
+    "open_dataset": "curate.steps.open_dataset",
+    "remove": "curate.steps.remove",
+    "rename": "curate.steps.rename",
+    "report": "curate.steps.report",
+    "reproduce": "curate.steps.reproduce",
+    "reset_threshold": "curate.steps.calibrate",
+    "restore": "curate.steps.restore",
+    "rethreshold": "curate.steps.rethreshold",
+    "run_recipe": "curate.steps.run",
+    "search": "curate.steps.search",
+    "split": "curate.steps.split",
+    "sql": "curate.steps.sql",
+    "status": "curate.steps.status",
+    "take_back": "curate.steps.take_back",
+    "target_size": "curate.steps.target_size",
+    "train": "curate.steps.train",
+}
+"""Every step, and the module that holds it."""
 
 # Where each public name lives. They are imported when they are first asked for, so that `import curate` stays light;
 # `__init__.pyi` tells type checkers and editors the same.
@@ -28,7 +60,7 @@ _HOMES = {
     "create_workspace": "curate.workspace",
     "find_workspace": "curate.workspace",
     "open_workspace": "curate.workspace",
-    **HOMES,
+    **STEP_HOMES,
 }
 
 __all__ = sorted([*_HOMES, "__version__"])  # noqa: PLE0605

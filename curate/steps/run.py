@@ -17,10 +17,10 @@ import yaml
 from jsonschema import Draft202012Validator
 from pydantic import TypeAdapter, ValidationError
 
+from curate import STEP_HOMES
 from curate.errors import InputError, SettingError
 from curate.reports import Report
 from curate.resources import resource_folder
-from curate.steps import HOMES
 from curate.workspace import Workspace
 
 
@@ -169,7 +169,7 @@ def _of_type(step: str, name: str, value: Any, kind: Any) -> Any:
 
 def steps_of_recipes() -> tuple[str, ...]:
     """Every step that a recipe may hold: those of the library but for the ones that answer with an open cursor or a recipe."""
-    return tuple(name for name in HOMES if name not in ("run_recipe", "sql", "open_dataset"))
+    return tuple(name for name in STEP_HOMES if name not in ("run_recipe", "sql", "open_dataset"))
 
 
 def _function(step: str) -> Callable[..., Any]:
@@ -177,4 +177,4 @@ def _function(step: str) -> Callable[..., Any]:
     if name not in steps_of_recipes():
         near = difflib.get_close_matches(name, steps_of_recipes(), n=1) or steps_of_recipes()
         raise SettingError(f"a recipe has no step {step!r}", hint="one of: " + ", ".join(near))
-    return getattr(importlib.import_module(HOMES[name]), name)  # type: ignore[no-any-return]
+    return getattr(importlib.import_module(STEP_HOMES[name]), name)  # type: ignore[no-any-return]
