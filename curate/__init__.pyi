@@ -37,3 +37,4 @@ from curate.workspace import find_workspace as find_workspace
 from curate.workspace import open_workspace as open_workspace
 
 __version__: str
+STEP_HOMES: dict[str, str]
