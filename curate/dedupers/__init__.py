@@ -6,8 +6,9 @@ in the order of priority that it is given and points each near-duplicate at a ke
 
 The law of `mark`: two rows that are both kept, and not both settled, are never similar at the threshold (up to the
 recall that the method states); every marked row is similar, by the true measure and not by an estimate, to the very
-row that stands for it; that row is itself kept. Chains are not merged. The marks depend on the rows and their order alone, not
-on threads, batches or memory.
+row that stands for it; that row is itself kept. Where a method has guards, two kept rows may be similar if a guard parts
+them, and none parts a marked row from the one that stands for it. Chains are not merged. The marks depend on the rows and
+their order alone, not on threads, batches or memory.
 """
 
 from __future__ import annotations
@@ -33,12 +34,15 @@ class Marks:
         similarity: (n,) float32, the true similarity to that row; 1 where the row is kept.
         compared: how many pairs were verified by the true measure.
         notes: caps, fallbacks and expected recall, one sentence each, for the report.
+        parted: (n,) uint8, for each kept row that only a guard keeps apart from a similar kept one, 1 + the guard's place in
+            `guards.choice.GUARDS`; None where the method has no guards.
     """
 
     stands_for: NDArray[np.int64]
     similarity: NDArray[np.float32]
     compared: int
     notes: tuple[str, ...] = ()
+    parted: NDArray[np.uint8] | None = None
 
 
 class TextAccess(Protocol):
@@ -62,6 +66,11 @@ class MarkOptions:
     threads: int = 0
     memory_bytes: int = 2 * 2**30
     folder: Path | None = None
+
+
+def wants_texts(deduper: Deduper) -> bool:
+    """Whether `mark` is to be given the texts: it compares them, or has guards that read them (its `wants_texts` says so)."""
+    return deduper.consumes == "text" or bool(getattr(deduper, "wants_texts", False))
 
 
 class Deduper(Protocol):

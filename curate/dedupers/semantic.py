@@ -13,8 +13,11 @@ from threadpoolctl import threadpool_limits
 from curate.dedupers import MarkOptions, Marks, TextAccess
 from curate.dedupers.cosine_join import kernels as kernels
 from curate.dedupers.cosine_join.cells import PROBES, partitioned_sweep
+from curate.dedupers.cosine_join.guarded import GuardedPass
 from curate.dedupers.cosine_join.join import Pass
 from curate.dedupers.cosine_join.prefix import check_unit, choose_rotation
+from curate.dedupers.guards.choice import choose_guards
+from curate.dedupers.guards.guard import Guard
 from curate.dedupers.rows.runs import first_of_equal
 from curate.errors import SettingError
 from curate.records import ANY, Progress
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 EXACT_UP_TO = 200_000
+SCRIPTS = ("any", "latin")
+"""What an embedder was made for; letters of other scripts are facts to the guards."""
 BLOCK_ROWS = 8_192
 BYTES_A_ROW = 100
 """What the bookkeeping of a row takes at most, digests and marks; it stays in memory whatever the limit."""
@@ -37,6 +42,10 @@ class Semantic:
     float64 in a fixed order and rounded to float32; a pair counts if that, as a double, is at least `threshold`.
     Bit-identical vectors are collapsed first and share one fate: a copy stands behind the first of its kind where that is
     kept, and behind that one's keeper where it is not, even if a row kept in between is more similar.
+
+    With `guards`, a pair also needs that none of them parts its texts (`guards.choice` lists them, the row's texts must then be
+    given), and the next most similar kept row is asked about where one does. So two kept rows are similar at the threshold only
+    if a guard parts them. Equal vectors share no fate then: a model gives texts that it cannot read the same one.
 
     Every pair with a kept row is considered as long as there are no more pairs than among `exact_up_to` distinct vectors. Above
     it rows are partitioned (`_semantic_cells`), a few duplicates may be missed, and the report says so.
@@ -53,8 +62,10 @@ class Semantic:
 
     def __init__(self, *, threshold: float | None = None, **settings: Any) -> None:
         exact_up_to = settings.pop("exact_up_to", EXACT_UP_TO)
+        guards, scripts = settings.pop("guards", "none"), settings.pop("scripts", "any")
         if settings:
-            raise SettingError(f"semantic has no setting {min(settings)!r}", hint="it knows threshold and exact_up_to")
+            known = "it knows threshold, exact_up_to, guards and scripts"
+            raise SettingError(f"semantic has no setting {min(settings)!r}", hint=known)
         if threshold is None:
             raise SettingError(
                 "semantic needs a threshold: this embedder has no measured one",
@@ -64,9 +75,16 @@ class Semantic:
             raise SettingError(f"threshold must be in (0, 1], got {threshold!r}", hint="--threshold 0.95")
         if isinstance(exact_up_to, bool) or not isinstance(exact_up_to, int) or exact_up_to < 0:
             raise SettingError(f"exact_up_to must be a whole number of rows, got {exact_up_to!r}")
+        if scripts not in SCRIPTS:
+            raise SettingError(f"scripts must be one of {', '.join(SCRIPTS)}, got {scripts!r}")
         self.threshold = float(threshold)
         self.exact_up_to = exact_up_to
+        self.guards = choose_guards(guards)
+        self.wants_texts = bool(self.guards)
+        self.equals_share_fate = not self.guards  # type: ignore[misc]
         self.settings: dict[str, Any] = {"threshold": self.threshold, "exact_up_to": exact_up_to}
+        if self.guards:
+            self.settings |= {"guards": str(guards), "scripts": scripts}
 
     @classmethod
     def example(cls) -> dict[str, Any]:
@@ -97,7 +115,7 @@ class Semantic:
             sketches: (n, d) float32 vectors of length 1 to within 1e-4; may be a memory map.
 
         Raises:
-            SettingError: the arrays have another shape or type, or a vector is not of length 1.
+            SettingError: the arrays have another shape or type, a vector is not of length 1, or the guards lack the texts.
         """
         vectors = _as_vectors(sketches)
         order = np.ascontiguousarray(order, np.int64)
@@ -105,6 +123,7 @@ class Semantic:
             raise SettingError(f"settled must be between 0 and the {len(order)} rows of the order, got {settled}")
         stands_for = np.full(len(vectors), -1, np.int64)
         similarity = np.ones(len(vectors), np.float32)
+        guard = self.guard(len(vectors), texts)
         if len(order) < 2:
             return Marks(stands_for, similarity, 0)
         progress.start("comparing vectors", total=len(order), unit="samples")
@@ -113,9 +132,9 @@ class Semantic:
         for start in range(0, len(order), step):
             check_unit(vectors, order[start : start + step])
             residency.ease()
-        first, twins = _collapse(vectors, order, residency)
+        first, twins = _collapse(vectors, order, residency) if guard is None else (np.arange(len(order)),) * 2
         settled_distinct = int(np.searchsorted(first, settled))
-        work, notes = self._sweep(vectors, order[first], settled_distinct, options, residency, progress)
+        work, notes = self._sweep(vectors, order[first], settled_distinct, guard, options, residency, progress)
         progress.advance(len(order) - len(first))
         progress.finish()
 
@@ -124,13 +143,26 @@ class Semantic:
         dropped = (first[keeper] != np.arange(len(order))) & (np.arange(len(order)) >= settled)
         stands_for[order[dropped]] = order[first[keeper[dropped]]]
         similarity[order[dropped]] = cosine[dropped]
-        return Marks(stands_for, similarity, work.compared, notes)
+        return Marks(stands_for, similarity, work.compared, notes, _parted_by(work, len(vectors)))
+
+    def guard(self, rows: int, texts: TextAccess | None) -> Guard | None:
+        """The guards over `rows` rows; None where none is on.
+
+        Raises:
+            SettingError: the texts are missing, or nothing tells what the model read of them.
+        """
+        if not self.guards:
+            return None
+        if texts is None or not hasattr(texts, "readings"):
+            raise SettingError("the guards of semantic need the texts and their readings", hint="guards=none")
+        return Guard(rows, texts, self.guards, foreign=self.settings["scripts"] == "latin")  # type: ignore[arg-type]
 
     def _sweep(
         self,
         vectors: NDArray[np.float32],
         rows: NDArray[np.int64],
         settled: int,
+        guard: Guard | None,
         options: MarkOptions,
         residency: Residency,
         progress: Progress,
@@ -145,7 +177,8 @@ class Semantic:
             Scratch(for_arrays, options.folder, residency) as scratch,
         ):
             rotation = choose_rotation(vectors, rows, self.threshold, pairs=_pairs(len(rows), settled), residency=residency)
-            work = Pass(vectors, rows, rotation, self.threshold, workers, threads, scratch, residency)
+            given = (vectors, rows, rotation, self.threshold, workers, threads, scratch, residency)
+            work = Pass(*given) if guard is None else GuardedPass(*given, guard=guard)
             progress.advance(settled)
             if _pairs(len(rows), settled) <= _pairs(self.exact_up_to, 0):
                 work.sweep(0, len(rows), progress.advance, settled=settled)
@@ -194,6 +227,16 @@ def _collapse(
     is_first = first == np.arange(len(order))
     rank_of = np.cumsum(is_first) - 1
     return np.flatnonzero(is_first), rank_of[first]
+
+
+def _parted_by(work: Pass, rows: int) -> NDArray[np.uint8] | None:
+    """(n,) for each kept row that a guard parts from a similar kept one, which guard that is; None without guards."""
+    if not isinstance(work, GuardedPass) or work.guard is None:
+        return None
+    parted = np.zeros(rows, np.uint8)
+    ranks = np.flatnonzero(work.kept & (work.parted >= 0))
+    parted[work.rows[ranks]] = work.guard.refusals(work.rows[ranks], work.rows[work.parted[ranks]])
+    return parted
 
 
 def _pairs(rows: int, settled: int) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,6 +32,22 @@ class EmbedderOptions:
     folder: Path | None = None
     threads: int = 0
     device: str = "auto"
+
+
+@runtime_checkable
+class TextReader(Protocol):
+    """What an embedder of texts also has if it can tell what it makes of one; else only edits are taken for repeats."""
+
+    scripts: ClassVar[str]
+    """"latin" if it was made for texts in the Latin script, "any" if for more."""
+
+    def read_texts(self, texts: Sequence[str]) -> NDArray[np.int32]:
+        """Count what the model sees of texts, without embedding them.
+
+        Returns:
+            (n, 3): tokens that it sees, how many of those it does not know, and how many tokens it does not see.
+        """
+        ...
 
 
 class Embedder(Protocol):

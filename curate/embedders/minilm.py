@@ -19,6 +19,7 @@ from curate.embedders.transformer.text import (
     choose_device,
     chunks,
     core_count,
+    count_tokens,
     files_fingerprint,
     run_batches,
     token_batches,
@@ -35,6 +36,9 @@ FILES = ("model.safetensors", "config.json", "tokenizer.json", "sentence_bert_co
 
 class MiniLM:
     """384 dimensions, texts cut at 256 tokens; the vectors of stock sentence-transformers up to float32 rounding.
+
+    The model was trained on English. It reads other languages in Latin letters by their pieces, other scripts by single
+    letters, and most Han, Thai or Lao signs and all emoji as one and the same unknown token.
 
     Own code runs the model (`_bert`), which skips padding and the import of transformers.
 
@@ -57,6 +61,7 @@ class MiniLM:
     """
 
     modalities: ClassVar[frozenset[str]] = frozenset({"text"})
+    scripts: ClassVar[str] = "latin"
     default_threshold: float | None = 0.95
     slug = "minilm"
     description = "all-MiniLM-L6-v2, 384 dimensions, float32, 256 tokens at most"
@@ -110,6 +115,10 @@ class MiniLM:
             token_ids = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts[chunk]))]
             self.embed_token_ids(token_ids, out[chunk], advance)
         return out
+
+    def read_texts(self, texts: Sequence[str]) -> NDArray[np.int32]:
+        """What the model sees of texts; see `curate.embedders.TextReader`."""
+        return count_tokens(self._tokenizer, texts)
 
     def embed_token_ids(
         self, token_ids: Sequence[list[int]], out: NDArray[np.float32], advance: Callable[[int], None] | None = None

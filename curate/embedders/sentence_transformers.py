@@ -20,6 +20,7 @@ from curate.embedders.transformer.text import (
     choose_device,
     chunks,
     core_count,
+    count_tokens,
     run_batches,
     token_batches,
 )
@@ -37,6 +38,7 @@ class SentenceTransformerModel:
     """
 
     modalities: ClassVar[frozenset[str]] = frozenset({"text"})
+    scripts: ClassVar[str] = "any"
     default_threshold: float | None = None
 
     def __init__(self, options: EmbedderOptions) -> None:
@@ -86,6 +88,20 @@ class SentenceTransformerModel:
                 advance=advance,
             )
         return out
+
+    def read_texts(self, texts: Sequence[str]) -> NDArray[np.int32]:
+        """What the model sees of texts; see `curate.embedders.TextReader`.
+
+        A tokenizer that is not a fast one tells no tokens: all is then guessed by characters, and nothing counts as unknown.
+        """
+        limit = self._model.max_seq_length or 512
+        backend = getattr(self._model.tokenizer, "backend_tokenizer", None)
+        if backend is None:
+            guessed = np.array([2 + len(text) // CHARACTERS_A_TOKEN for text in texts], np.int32).reshape(-1)
+            return np.stack([np.minimum(guessed, limit), np.zeros_like(guessed), np.maximum(guessed - limit, 0)], axis=1)
+        window = type(backend).from_str(backend.to_str())
+        window.enable_truncation(limit)
+        return count_tokens(window, texts)
 
     def _encode(self, texts: list[str]) -> NDArray[np.float32]:
         return self._model.encode(

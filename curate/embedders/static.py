@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 
 from curate.embedders import EmbedderOptions
 from curate.embedders.minilm import MiniLM, model_folder
-from curate.embedders.transformer.text import chunks, core_count, files_fingerprint
+from curate.embedders.transformer.text import chunks, core_count, count_tokens, files_fingerprint
 from curate.errors import SettingError, WorkError
 
 RECIPE = "static minilm pca sif mean normalised 1"
@@ -45,6 +45,7 @@ class Static:
     """
 
     modalities: ClassVar[frozenset[str]] = frozenset({"text"})
+    scripts: ClassVar[str] = "latin"
     default_threshold: float | None = None
     slug = "static"
 
@@ -86,6 +87,10 @@ class Static:
             if advance is not None:
                 advance(len(encodings))
         return _unit(out)
+
+    def read_texts(self, texts: Sequence[str]) -> NDArray[np.int32]:
+        """What the model sees of texts; see `curate.embedders.TextReader`."""
+        return count_tokens(self._tokenizer, texts, special=False)
 
     def embed_images(self, images: Sequence[bytes], advance: Callable[[int], None] | None = None) -> NDArray[np.float32]:
         """Refuse: there is no image side."""

@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.dedupers.cosine_join import kernels as kernels
 from curate.dedupers.cosine_join.join import Pass
 from curate.spill.scratch import Scratch
 
@@ -149,14 +148,9 @@ def _compare_with_cells(work: Pass, start: int, block: NDArray[np.float32], near
             for first in range(0, int(cells.counts[cell]), 2 * CHUNK_ROWS):
                 ranks, short = cells.members(cell, first, 2 * CHUNK_ROWS)
                 work.residency.ease(len(ranks) // PAGE_ROWS + 1)
-                keepers = work.rows[ranks]
                 for at in range(0, len(chosen), CHUNK_ROWS):
                     part = chosen[at : at + CHUNK_ROWS]
-                    verified, looked = kernels.scan(
-                        block[part] @ short.T, work.vectors, part, rows, keepers, ranks, work.threshold, best, best_rank
-                    )
-                    work.residency.ease(min(2 * looked, len(part) + len(ranks)))
-                    compared += verified
+                    compared += work.scan(block[part] @ short.T, part, rows, ranks, start, best, best_rank)
         return compared
 
     if visits:

@@ -110,15 +110,38 @@ class Pass:
                     chosen = lines[top : top + TILE_ROWS]
                     bounds = tile[: len(chosen) * len(ranks)].reshape(len(chosen), len(ranks))
                     np.matmul(block[top : top + TILE_ROWS], columns, out=bounds)
-                    verified, looked = kernels.scan(
-                        bounds, self.vectors, chosen, rows, self.rows[ranks], ranks, self.threshold, best, best_rank
-                    )
-                    self.residency.ease(min(2 * looked, len(chosen) + len(ranks)))
-                    compared += verified
+                    compared += self.scan(bounds, chosen, rows, ranks, start, best, best_rank)
             return compared
 
         if len(keepers):
             self.in_shards(start, start + len(block), shard)
+
+    def scan(
+        self,
+        bounds: NDArray[np.float32],
+        chosen: NDArray[np.int64],
+        rows: NDArray[np.int64],
+        ranks: NDArray[np.int64],
+        start: int,
+        best: NDArray[np.float32],
+        best_rank: NDArray[np.int64],
+    ) -> int:
+        """Go through a tile of upper bounds, and take what is better into `best` and `best_rank` (b,).
+
+        Args:
+            bounds: (c, k) upper bounds of the cosines.
+            chosen: (c,) which of the block's rows the tile's rows are.
+            rows: (b,) the block's rows, of the ranks from `start` on.
+            ranks: (k,) the kept ranks that are the tile's columns.
+
+        Returns:
+            how many pairs were verified.
+        """
+        verified, looked = kernels.scan(
+            bounds, self.vectors, chosen, rows, self.rows[ranks], ranks, self.threshold, best, best_rank
+        )
+        self.residency.ease(min(2 * looked, len(chosen) + len(ranks)))
+        return verified
 
     def settle(self, start: int, block: NDArray[np.float32]) -> None:
         """Decide the ranks from `start` on, `block` (b, w) being their short vectors; earlier keepers have been compared."""

@@ -8,6 +8,7 @@ two cores than one batch at a time over two torch threads, and needs no worker p
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +23,7 @@ from curate.errors import SettingError
 
 if TYPE_CHECKING:
     import torch  # at run time only where it is used: `curate sql` loads the embedders' classes, not their models
+    from tokenizers import Tokenizer
 
 TOKENS_A_BATCH = 1_024
 TOKENS_A_GPU_BATCH = 65_536
@@ -130,6 +132,39 @@ def chunks(total: int, size: int = TEXTS_A_CHUNK) -> Iterator[slice]:
     """Slices of at most `size` that cover `total` texts."""
     for start in range(0, total, size):
         yield slice(start, min(start + size, total))
+
+
+def count_tokens(tokenizer: Tokenizer, texts: Sequence[str], *, special: bool = True) -> NDArray[np.int32]:
+    """What a model sees of texts; see `curate.embedders.TextReader`.
+
+    Args:
+        tokenizer: one that cuts texts at the model's window; it is left as it is.
+        special: whether the model is shown the marks of start and end too.
+    """
+    window = tokenizer.truncation["max_length"] if tokenizer.truncation else None
+    whole = type(tokenizer).from_str(tokenizer.to_str())
+    whole.no_truncation()
+    whole.no_padding()
+    marks = whole.num_special_tokens_to_add(False) if special else 0
+    unknown = _unknown_token(whole)
+    out = np.zeros((len(texts), 3), np.int32)
+    for part in chunks(len(texts)):
+        encodings = whole.encode_batch_fast(list(texts[part]), add_special_tokens=False)
+        for row, encoding in enumerate(encodings, part.start):
+            ids = encoding.ids
+            seen = len(ids) if window is None else min(len(ids), window - marks)
+            strange = 0 if unknown is None else sum(token == unknown for token in ids[:seen])
+            out[row] = seen, strange, len(ids) - seen
+    return out
+
+
+def _unknown_token(tokenizer: Tokenizer) -> int | None:
+    """The number of the token for what a tokenizer does not know; None where it knows everything, as one over bytes does."""
+    model = json.loads(tokenizer.to_str())["model"]
+    if model.get("unk_id") is not None:
+        return None if model.get("byte_fallback") else int(model["unk_id"])
+    token = model.get("unk_token")
+    return None if token is None else tokenizer.token_to_id(token)
 
 
 def files_fingerprint(folder: Path, files: Iterable[Path], recipe: str) -> str:
