@@ -103,6 +103,7 @@ def register(catalog: Catalog, row: EmbedderRow, *, replace: bool = False) -> in
     with catalog.transaction():
         if old is not None:
             catalog.execute(f"DROP TABLE {_table(row.slug)}")
+            catalog.execute("DELETE FROM readings WHERE slug = ?", [row.slug])
             catalog.execute("DELETE FROM embedders WHERE slug = ?", [row.slug])
         catalog.execute(
             "INSERT INTO embedders (slug, spec, fingerprint, dimension, description, threshold) VALUES (?, ?, ?, ?, ?, ?)",

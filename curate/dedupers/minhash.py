@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from curate.dedupers import MarkOptions, Marks, TextAccess
+from curate.dedupers.guards.choice import choose_guards
 from curate.dedupers.rows.runs import first_of_equal
 from curate.errors import SettingError
 from curate.records import Progress
@@ -24,6 +25,8 @@ _MOST_PERMUTATIONS = 256
 _WANTED_RECALL = 0.999
 MANY_SETTLED = 4
 """So many times more settled rows than others, and those that matter are looked for first."""
+SIGNS_A_SLIP = 100
+SHORT_SIGNS = 600
 _UNITS = ("auto", "words", "characters")
 _LIMITS = {"ngram": (1, 64), "bands": (1, 1024), "rows": (1, 256), "seed": (0, 2**63 - 1)}
 
@@ -63,6 +66,9 @@ class MinHashDeduper:
         bands, rows: signature rows a band; chosen from the threshold for a recall of 0.999 there unless given.
         seed: of the hash functions.
         unit: "auto" (words, or characters in scripts without spaces), "words" or "characters".
+        guards: "none", or as `guards.choice` says: then texts under `facts.LONG` words are alike only if their numbers,
+            denials, signs and opposites are the same, and short ones in scripts without spaces only if the one is the other
+            with some signs left out or put in.
 
     Raises:
         SettingError: a value is out of range, or a setting is not known.
@@ -76,9 +82,12 @@ class MinHashDeduper:
 
     def __init__(self, *, threshold: float | None = None, **settings: Any) -> None:
         self.threshold = _checked_threshold(0.8 if threshold is None else threshold)
+        guards = settings.pop("guards", "none")
         unknown = sorted(settings.keys() - {*_LIMITS, "unit"})
         if unknown:
-            raise SettingError(f"minhash has no setting {unknown[0]!r}", hint="one of: " + ", ".join([*_LIMITS, "unit"]))
+            raise SettingError(
+                f"minhash has no setting {unknown[0]!r}", hint="one of: " + ", ".join([*_LIMITS, "unit", "guards"])
+            )
         given = {name: _checked_whole(name, settings[name]) for name in _LIMITS if settings.get(name) is not None}
         unit = settings.get("unit") or "auto"
         if unit not in _UNITS:
@@ -91,7 +100,9 @@ class MinHashDeduper:
             "rows": rows,
             "seed": given.get("seed", 1),
             "unit": unit,
+            "guards": str(guards),
         }
+        self._guards = choose_guards(guards)
         self.measure = f"Jaccard of {_noun(unit)} {self.settings['ngram']}-grams"  # type: ignore[misc]
 
     @property
@@ -184,7 +195,12 @@ class MinHashDeduper:
     def _shingler(self) -> Shingler:
         from curate.dedupers.shingling.shingles import Shingler  # compiling numba's kernels waits until a text is there
 
-        return Shingler(self.settings["ngram"], self.settings["unit"])
+        return Shingler(self.settings["ngram"], self.settings["unit"], self._guards)
+
+    def _narrow(self, signs: NDArray[np.bool_], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(w,) how many shingles a text of signs may lack: those that one sign left out takes, once a `SIGNS_A_SLIP`."""
+        slips = 1 + sizes // SIGNS_A_SLIP
+        return np.where(signs & (sizes < SHORT_SIGNS), slips * (self.settings["ngram"] - 1), -1)
 
     def _visit(
         self,
@@ -213,13 +229,15 @@ class MinHashDeduper:
         while low < len(meeting):
             window = meeting[low : low + min(step, budget.window(spilled=scratch.spilled_bytes > 0))]
             batch = as_texts(texts.take(rows[window]))
+            signs = shingler.mostly_signs(batch) if self._guards else np.zeros(len(batch), np.bool_)
             at = 0
             for part in shingler.sets(batch, threads=options.threads):
                 members = window[at : at + len(part.ends) - 1]
                 more = used + int(part.ends[-1])
                 kept = kept if more <= len(kept) else scratch.enlarge(kept, max(2 * len(kept), more))
                 state = (buckets.groups, buckets.bases, heads, kept, spans, used, seen, settled, self.threshold, keeper, found)
-                used, pairs = kernels.visit(members, part.values, part.ends, *state)
+                narrow = self._narrow(signs[at : at + len(members)], np.diff(part.ends))
+                used, pairs = kernels.visit(members, part.values, part.ends, narrow, *state)
                 compared += pairs
                 at += len(members)
             scratch.residency.ease()

@@ -82,9 +82,12 @@ class Semantic:
         self.guards = choose_guards(guards)
         self.wants_texts = bool(self.guards)
         self.equals_share_fate = not self.guards  # type: ignore[misc]
-        self.settings: dict[str, Any] = {"threshold": self.threshold, "exact_up_to": exact_up_to}
-        if self.guards:
-            self.settings |= {"guards": str(guards), "scripts": scripts}
+        self.settings: dict[str, Any] = {
+            "threshold": self.threshold,
+            "exact_up_to": exact_up_to,
+            "guards": str(guards),
+            "scripts": scripts,
+        }
 
     @classmethod
     def example(cls) -> dict[str, Any]:

@@ -82,6 +82,8 @@ def _method(
         notes.append("semantic did not look across parts, for want of vectors")
         return None
     embedder = slugs.get(str(slug)) if slug else None
+    if modality == "text" and name == "semantic":
+        asked["guards"] = "read"  # to keep too many on one side costs little
     found = choose_methods(
         workspace, [name], modality, threshold={name: float(str(threshold))} if threshold is not None else None,
         settings=asked, embedder=embedder,

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.catalog import datasets, vectors
-from curate.dedupers import MarkOptions, Marks
+from curate.dedupers import MarkOptions, Marks, TextAccess, wants_texts
 from curate.deduplication.content_texts import ContentTexts
 from curate.deduplication.contents import Contents
+from curate.deduplication.guard_texts import GuardTexts
 from curate.deduplication.methods import Method
 from curate.deduplication.sketch_cache import SketchCache, copy_rows
 from curate.embedding.missing import embed_dataset
@@ -44,22 +45,33 @@ class Materials:
         self._share = self._left() // PARTS
         self._folder = workspace.folder("indexes", "spill")
         self._texts = ContentTexts(workspace, contents.representative_ids, self._share)
+        self._guard_texts: dict[str, GuardTexts] = {}
         self._sketches: dict[str, NDArray[Any]] = {}
 
     def __enter__(self) -> Materials:
         return self
 
     def __exit__(self, *_: object) -> None:
+        for read in self._guard_texts.values():
+            read.close()
         self._texts.close()
 
     def mark(self, method: Method, order: NDArray[np.int64], settled: int) -> Marks:
         """Run one method over contents by number."""
         sketches = self.sketches(method)
         options = MarkOptions(threads=self._workspace.threads, memory_bytes=self._left(), folder=self._folder)
-        texts = self._texts if method.deduper.consumes == "text" else None
+        texts = self._texts_for(method) if wants_texts(method.deduper) else None
         return method.deduper.mark(
             sketches, order, settled=settled, texts=texts, options=options, progress=self._workspace.progress
         )
+
+    def _texts_for(self, method: Method) -> TextAccess:
+        """The texts, for a method that compares vectors with what its embedder saw of them."""
+        if method.slug is None:
+            return self._texts
+        if method.slug not in self._guard_texts:
+            self._guard_texts[method.slug] = GuardTexts(self._workspace, self._contents, self._texts, method)
+        return self._guard_texts[method.slug]
 
     def sketches(self, method: Method) -> NDArray[Any]:
         """(u, width) what the method compares; may be a memory map."""

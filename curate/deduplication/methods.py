@@ -10,11 +10,20 @@ from curate import plugins
 from curate.catalog import samples, vectors
 from curate.catalog.datasets import Dataset
 from curate.dedupers import Deduper
-from curate.embedding.specs import canonical_spec, default_spec, loaded
+from curate.embedding.specs import canonical_spec, default_spec, loaded, parse_spec
 from curate.errors import InputError, SettingError
 from curate.modalities import load_modality
 from curate.records import takes
 from curate.workspace import Workspace
+
+LEVELS = ("copies", "edits", "meaning")
+"""Equal bytes; the same words, edited; other words that say the same. What a method may drop at a level its guards say."""
+
+DEFAULT_LEVEL = "edits"
+""""meaning" takes 15 % of banking77, nearly all of it questions in other words, which a model is to learn from."""
+
+EDITS_SLACK = 0.05
+"""So far under an embedder's threshold `semantic` looks for edits: there the wording decides, and the cosine only proposes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +55,32 @@ def choose_methods(
     threshold: float | Mapping[str, float] | None,
     settings: Mapping[str, Any],
     embedder: str | None,
+    level: str | None = None,
 ) -> list[Method]:
     """Make the methods that apply to a modality, cheapest first.
 
     Args:
-        names: those that were asked for; the modality's defaults where there are none.
+        names: those that were asked for; those of the level where there are none.
+        level: one of `LEVELS`; by default `DEFAULT_LEVEL` where no method is named, and "meaning" where some are.
         threshold: one for all near-duplicate methods, or by method name.
         settings: each goes to the methods that know it.
 
     Raises:
         SettingError: a name, threshold or setting is not allowed.
     """
+    if level is not None and level not in LEVELS:
+        raise SettingError(f"there is no level {level!r}", hint="one of: " + ", ".join(LEVELS))
+    if names and level == "copies":
+        raise SettingError("level copies is one method, exact, and takes no others", hint="leave --method out")
     classes = {name: plugins.load("dedupers", name) for name in (names or load_modality(modality).dedupe_methods)}
+    if level == "copies":
+        classes = {name: kind for name, kind in classes.items() if kind.consumes == "hash"}
+    guards = level or ("meaning" if names else DEFAULT_LEVEL)
     order = {"hash": 0, "text": 1, "vectors": 2}
     chosen = sorted((n for n, c in classes.items() if takes(c.modalities, modality)), key=lambda n: order[classes[n].consumes])
     return [
-        _make(workspace, n, classes[n], modality, _threshold_of(n, classes[n], threshold), settings, embedder) for n in chosen
+        _make(workspace, n, classes[n], modality, _threshold_of(n, classes[n], threshold), settings, embedder, guards)
+        for n in chosen
     ]
 
 
@@ -108,6 +127,7 @@ def _make(
     threshold: float | None,
     settings: Mapping[str, Any],
     embedder: str | None,
+    guards: str,
 ) -> Method:
     spec = slug = None
     if kind.consumes == "vectors":
@@ -124,8 +144,10 @@ def _make(
                     f"nobody has measured at which cosine two vectors of {spec!r} are near-duplicates",
                     hint=f"give one: --threshold {name}=0.95",
                 )
-            threshold = default
+            threshold = round(default - EDITS_SLACK, 4) if modality == "text" and guards == "edits" else default
     probe = kind(threshold=threshold)
+    if modality == "text" and "guards" in probe.settings:
+        settings = {"guards": guards, **({"scripts": _scripts(spec)} if spec else {}), **settings}
     mine = {key: value for key, value in settings.items() if key in probe.settings and key != "threshold"}
     return Method(name, kind(threshold=threshold, **mine) if mine else probe, spec, slug)
 
@@ -153,3 +175,8 @@ def plan_methods(
     }
     check_all_used(plan, methods, threshold, settings)
     return plan
+
+
+def _scripts(spec: str) -> str:
+    """The scripts that the texts of an embedder may be in: "latin" or "any"."""
+    return str(getattr(plugins.load("embedders", parse_spec(spec)[0]), "scripts", "any"))

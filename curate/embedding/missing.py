@@ -10,9 +10,9 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.catalog import datasets, samples, vectors
+from curate.catalog import datasets, readings, samples, vectors
 from curate.catalog.vectors import Content, EmbedderRow, Origin
-from curate.embedders import Embedder
+from curate.embedders import Embedder, TextReader
 from curate.embedding.specs import canonical_spec, default_spec, loaded, spec_modalities
 from curate.errors import InputError, SettingError, WorkspaceDamaged
 from curate.modalities import load_modality
@@ -101,7 +101,10 @@ def embed_missing(
             matrix = _show(workspace, embedder, modality, window)
             embedded += len(window)
             with catalog.transaction():
-                vectors.add(catalog, slug, np.array([content.sample_id for content in window], np.int64), matrix)
+                ids = np.array([content.sample_id for content in window], np.int64)
+                vectors.add(catalog, slug, ids, matrix)
+                if modality == "text" and isinstance(embedder, TextReader):
+                    readings.add(catalog, slug, ids, embedder.read_texts([content.text or "" for content in window]))
                 committed({"embedded": embedded, "copied": copied})
         workspace.progress.finish()
     if embedded:

@@ -17,6 +17,7 @@ class PairGuard(Protocol):
     """Parts pairs of rows; see `curate.dedupers.guards.guard.Guard`."""
 
     classes: NDArray[np.uint64]
+    letters: NDArray[np.uint64]
 
     def refusals(self, left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.uint8]:
         """(p,) not 0 where the pair is parted."""
@@ -56,8 +57,8 @@ class GuardedPass(Pass):
             parted = self.parted[start + chosen]
         lines, columns, cosines = _pairs(bounds.size)
         count, compared, looked = kernels.pairs_in_tile(
-            bounds, self.vectors, self.guard.classes, chosen, rows, keepers, ranks, self.threshold, best, best_rank, parted,
-            lines, columns, cosines,
+            bounds, self.vectors, self.guard.classes, self.guard.letters, chosen, rows, keepers, ranks, self.threshold,
+            best, best_rank, parted, lines, columns, cosines,
         )  # fmt: skip
         lines, columns, cosines = lines[:count], columns[:count], cosines[:count]
         refused = self.guard.refusals(rows[chosen[lines]], keepers[columns]) > 0

@@ -18,6 +18,7 @@ def pairs_in_tile(
     tile: Vectors,
     vectors: Vectors,
     classes: Classes,
+    letters: Classes,
     chosen: Rows,
     rows: Rows,
     keepers: Rows,
@@ -33,7 +34,7 @@ def pairs_in_tile(
     """Name the pairs of a tile that may be better than what is known; see `kernels.scan` for the arguments that are its.
 
     Args:
-        classes: (n,) uint64; two rows of known and different classes are parted.
+        classes, letters: (n,) uint64; two rows of which both are known and different are parted.
         parted: (c,) int64, for each line the earliest place of a similar row that a class parts it from, -1 for none; updated.
         lines, columns, cosines: (c * k,) the pairs, filled.
 
@@ -56,6 +57,7 @@ def pairs_in_tile(
                     continue
                 keeper, rank = keepers[column], keeper_ranks[column]
                 apart = mine != 0 and classes[keeper] != 0 and mine != classes[keeper]
+                apart = apart and letters[row] != letters[keeper]
                 if apart and 0 <= parted[line] <= rank:
                     continue
                 looked += 1

@@ -23,9 +23,11 @@ SAYS = {
 
 LEVELS = {
     "none": frozenset[str](),
+    "read": frozenset({"characters", "unread"}),
     "edits": frozenset(GUARDS) - {"labels"},
     "meaning": frozenset(GUARDS) - {"labels", "wording"},
 }
+"""`read` is for what should rather take too many for alike: the two sides of a split. It only asks that the model read both."""
 
 
 def choose_guards(setting: object) -> frozenset[str]:

@@ -44,11 +44,13 @@ class Guard:
 
     Attributes:
         classes: (n,) uint64, a digest of the facts of each row that was looked at, 0 for the others. Two rows of different
-            classes are parted, so compiled code need not ask about them.
+            classes and different `letters` are parted, so compiled code need not ask about them.
+        letters: (n,) uint64, a digest of the letters of each such row.
     """
 
     def __init__(self, rows: int, texts: ReadTexts, guards: frozenset[str], *, foreign: bool) -> None:
         self.classes = np.zeros(rows, np.uint64)
+        self.letters = np.zeros(rows, np.uint64)
         self._place = np.full(rows, -1, np.int32)
         self._statements = Statements()
         self._readings = np.empty((0, 3), np.int32)
@@ -75,10 +77,14 @@ class Guard:
         if "labels" in self._guards:
             mine, yours = self._labels[a], self._labels[b]
             out[(mine >= 0) & (yours >= 0) & (mine != yours)] = _CODE["labels"]
+        alike = np.flatnonzero((out == 0) & (facts.letters[a] == facts.letters[b]))
+        misspelt = np.zeros(len(a), np.bool_)
+        misspelt[alike] = facts.misspelt(a[alike], b[alike])
         self._part(out, facts.bags, a, b)
+        out[misspelt] = 0
         asked = np.flatnonzero(out == 0)
         a, b = a[asked], b[asked]
-        form = facts.judge(a, b)
+        form = np.where(misspelt[asked], EDITED, facts.judge(a, b))
         found = np.zeros(len(asked), np.uint8)
         other = form != EDITED
         if "order" in self._guards:
@@ -118,6 +124,7 @@ class Guard:
             if "labels" in self._guards:
                 self._labels = np.concatenate([self._labels, self._texts.labels(part)])
             self._place[part] = np.arange(known, known + len(part))
+            self.letters[part] = self._statements.letters[known:]
             self.classes[part] = self._class(self._statements.bags[known:])
 
     def _class(self, bags: NDArray[np.uint64]) -> NDArray[np.uint64]:

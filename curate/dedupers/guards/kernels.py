@@ -11,9 +11,9 @@ Ids = NDArray[np.int32]
 EDITED, REWORDED, REORDERED = 0, 1, 2
 """The same words up to slips and one left out; other words; the same words in an order that may mean something else."""
 
-_LEAST_TYPO = 5
+_LEAST_TYPO = 4
 _LEAST_REPLACED = 8
-_LEAST_OMITTED = 4
+_LEAST_OMITTED = 7
 _WORDS_AN_OMISSION = 20
 _WORDS_A_TYPO = 8
 _LEAST_SWAPPED = 4
@@ -25,7 +25,7 @@ _FEW = 2
 def _is_slip(left: NDArray[np.uint32], right: NDArray[np.uint32]) -> bool:
     """Whether two words of letters differ by a letter left out, two neighbours exchanged, or, in long words, another one."""
     long, short = (left, right) if len(left) >= len(right) else (right, left)
-    if len(short) < _LEAST_TYPO - 1 or len(long) < _LEAST_TYPO or len(long) - len(short) > 1 or long[0] != short[0]:
+    if len(short) < _LEAST_TYPO or len(long) - len(short) > 1 or long[0] != short[0]:
         return False
     for letter in long:
         if 48 <= letter <= 57:
@@ -172,3 +172,62 @@ def judge_pairs(
         for kind in range(sequences.shape[1]):
             may_swap &= sequences[a, kind] == sequences[b, kind]
         out[at] = compare_words(words[starts[a] : starts[a + 1]], words[starts[b] : starts[b + 1]], may_swap, letters, ends)
+
+
+@njit(cache=True, nogil=True)
+def _is_misspelt(left: NDArray[np.uint32], right: NDArray[np.uint32], most: int) -> int:
+    """How often neighbours must be exchanged to make one run of letters of the other; -1 for over `most`, or for digits."""
+    if len(left) != len(right):
+        return -1
+    at = swaps = 0
+    while at < len(left):
+        if left[at] == right[at]:
+            at += 1
+            continue
+        if at + 1 == len(left) or left[at] != right[at + 1] or left[at + 1] != right[at]:
+            return -1
+        if 48 <= left[at] <= 57 or 48 <= left[at + 1] <= 57:
+            return -1
+        at += 2
+        swaps += 1
+        if swaps > most:
+            return -1
+    return swaps
+
+
+@njit(cache=True, nogil=True)
+def judge_spelling(
+    left: NDArray[np.int64],
+    right: NDArray[np.int64],
+    words: Ids,
+    starts: NDArray[np.int64],
+    streams: NDArray[np.uint32],
+    runs: NDArray[np.int64],
+    kinds: NDArray[np.uint8],
+    out: NDArray[np.bool_],
+) -> None:
+    """Whether pairs of texts differ by spaces and exchanged neighbours only, which make no other fact of a fact.
+
+    Args:
+        streams, runs: the runs of letters of all texts, and where each begins.
+        kinds: of each word: 0 for no fact, 1 for one that denies, 2 for another.
+    """
+    for at in range(len(left)):
+        a, b = left[at], right[at]
+        mine, yours = words[starts[a] : starts[a + 1]], words[starts[b] : starts[b + 1]]
+        swaps = _is_misspelt(
+            streams[runs[a] : runs[a + 1]], streams[runs[b] : runs[b + 1]], 1 + min(len(mine), len(yours)) // _WORDS_A_TYPO
+        )
+        out[at] = swaps >= 0
+        if swaps < 0:
+            continue
+        mine, yours = np.sort(mine), np.sort(yours)
+        gone, come = _only(mine, yours), _only(yours, mine)
+        lost = made = denies = False
+        for word in gone:
+            lost |= kinds[word] > 0
+            denies |= kinds[word] == 1
+        for word in come:
+            made |= kinds[word] > 0
+            denies |= kinds[word] == 1
+        out[at] = not (lost and made) and not (swaps == 0 and denies)

@@ -73,6 +73,11 @@ _OPPOSITES = """
     dollar dollars euro euros pound pounds yen usd eur gbp chf percent
     you we they my your our their me us them mine yours ours theirs pm xs xl xxl small medium
     who where why
+    calm clam sign sing dairy diary angel angle quiet quite casual causal expect unite united untie untied bolt blot sacred
+    scared marital martial trail trial tried tired county country desert dessert through though thorough world word month
+    moth price prince friend fiend heart hear steam stem plane plan planet plant board broad bored beard bread there three
+    here dinner diner latter loose choose chose costume custom moral morale human humane breath breathe cloth clothe
+    envelop envelope personal personnel content contest contract contact mother moter father farther
     vers depuis avant après apres avec contre dans sous sur gauche droite ouvrir fermer ouvert fermé oui haut bas
     nach von vor zu aus auf ab links rechts öffnen schließen mit gegen unter über ja
     desde hasta hacia antes después despues con contra izquierda derecha abrir cerrar arriba abajo dentro fuera sí

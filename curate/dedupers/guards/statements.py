@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.dedupers.guards.kernels import judge_pairs
+from curate.dedupers.guards.kernels import judge_pairs, judge_spelling
+from curate.dedupers.guards.lexicon import NEGATION, OPPOSITES
 from curate.dedupers.guards.words import FACTS, Statement
 
 
@@ -23,6 +25,11 @@ class Statements:
         self._bags = _Growing(np.uint64, len(FACTS))
         self._sequences = _Growing(np.uint64, len(FACTS))
         self._odd = _Growing(np.uint64)
+        self._kinds = _Growing(np.uint8)
+        self._streams = _Growing(np.uint32)
+        self._runs = _Growing(np.int64)
+        self._letters_of = _Growing(np.uint64)
+        self._runs.extend([0])
         self._starts.extend([0])
         self._ends.extend([0])
 
@@ -37,6 +44,9 @@ class Statements:
             self._bags.extend([statement.bags])
             self._sequences.extend([statement.sequences])
             self._odd.extend([statement.odd])
+            self._streams.extend(np.frombuffer(statement.stream.encode("utf-32-le", "surrogatepass"), np.uint32))
+            self._runs.extend([self._streams.size])
+            self._letters_of.extend([statement.letters])
 
     def _number(self, word: str) -> int:
         number = self._numbers.get(word)
@@ -44,6 +54,7 @@ class Statements:
             number = self._numbers[word] = len(self._numbers)
             self._letters.extend([ord(letter) for letter in word])
             self._ends.extend([self._letters.size])
+            self._kinds.extend([1 if word in NEGATION else 2 if word in OPPOSITES else 0])
         return number
 
     def judge(self, left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.uint8]:
@@ -52,6 +63,18 @@ class Statements:
         tables = (self._words.array, self._starts.array, self._sequences.array, self._letters.array, self._ends.array)
         judge_pairs(left, right, *tables, out)
         return out
+
+    def misspelt(self, left: NDArray[np.int64], right: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which pairs differ by slips of the keyboard only, by place; see `kernels.judge_spelling`."""
+        out = np.zeros(len(left), np.bool_)
+        tables = (self._words.array, self._starts.array, self._streams.array, self._runs.array, self._kinds.array)
+        judge_spelling(left, right, *tables, out)
+        return out
+
+    @property
+    def letters(self) -> NDArray[np.uint64]:
+        """(t,) digests of the letters, whatever their order."""
+        return self._letters_of.array
 
     @property
     def bags(self) -> NDArray[np.uint64]:
@@ -81,7 +104,7 @@ class _Growing:
     def array(self) -> NDArray:  # type: ignore[type-arg]
         return self._held[: self.size]
 
-    def extend(self, values: Sequence[object]) -> None:
+    def extend(self, values: Sequence[object] | NDArray[Any]) -> None:
         more = self.size + len(values)
         if more > len(self._held):
             larger = np.empty((max(more, 2 * len(self._held)), *self._held.shape[1:]), self._held.dtype)

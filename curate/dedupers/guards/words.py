@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 
+import numpy as np
+
 from curate.dedupers.guards.lexicon import COURTESY, HARMLESS, NEGATION, NEGATION_PARTS, OPPOSITES
 
 FACTS = ("numbers", "negation", "operators", "opposites", "characters")
@@ -57,12 +59,16 @@ class Statement:
         bags: a digest for each kind in `FACTS`, whatever the order of its facts.
         sequences: likewise, of the facts in their order.
         odd: a digest of everything outside ASCII, in its order: what a model may not know.
+        stream: all that is visible but punctuation, in its order, without spaces.
+        letters: a digest of what is in the stream, whatever the order.
     """
 
     words: tuple[str, ...]
     bags: tuple[int, ...]
     sequences: tuple[int, ...]
     odd: int
+    stream: str
+    letters: int
 
 
 def fold(text: str) -> str:
@@ -80,8 +86,10 @@ def read_statement(text: str, *, foreign: bool) -> Statement:
     lower = _COURTESY.sub(" ", plain.casefold())
     words, numbers, denials, opposites, letters = list[str](), list[str](), list[str](), list[str](), list[str]()
     signs, after_number = list[str](), False
+    stream = list[str]()
     harmless = _HARMLESS_BESIDE_SIGNS if _SIGN.search(lower) else HARMLESS
     for found, sign in _pieces(lower):
+        stream.append(found)
         word = NEGATION.get(found, found)
         if sign:
             signs.append(word)
@@ -108,7 +116,16 @@ def read_statement(text: str, *, foreign: bool) -> Statement:
         spelled = digest(["".join(letters)])
         bags[-1], sequences[-1] = bags[-1] ^ spelled, sequences[-1] ^ spelled
     odd = "" if lower.isascii() else "".join(c for c in lower if not c.isascii() and not c.isspace())
-    return Statement(tuple(words), tuple(bags), tuple(sequences), digest([odd]))
+    run = "".join(stream)
+    return Statement(tuple(words), tuple(bags), tuple(sequences), digest([odd]), run, _letter_bag(run))
+
+
+def _letter_bag(run: str) -> int:
+    """63 bits of the code points of a string, whatever their order."""
+    points = np.frombuffer(run.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.uint64)
+    mixed = (points + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(29))) * np.uint64(0xC4CEB9FE1A85EC53)
+    return int((mixed ^ (mixed >> np.uint64(32))).sum(dtype=np.uint64) >> np.uint64(1))
 
 
 def _pieces(lower: str) -> Iterator[tuple[str, bool]]:

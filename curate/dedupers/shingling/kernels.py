@@ -354,12 +354,13 @@ def number_buckets(keys, settled, column):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def visit(members, values, ends, groups, bases, heads, kept, kept_spans, used, seen, settled, threshold, keeper, found):  # type: ignore[no-untyped-def]
+def visit(members, values, ends, narrow, groups, bases, heads, kept, kept_spans, used, seen, settled, threshold, keeper, found):  # type: ignore[no-untyped-def]
     """Visit rows in order; a row meets only the kept rows of its buckets, so a bucket never holds two of a kind.
 
     Args:
         members: (w,) the rows of this window, ascending.
         values, ends: their shingle sets, as from `set_rows`.
+        narrow: (w,) for each row how many shingles of the smaller set the other may lack at most, -1 for any number.
         groups: (bands, m) a row's bucket in each band, -1 for none; a kept row's is overwritten by the kept row before it.
         bases, heads: bucket g of band b has its newest kept row in heads[bases[b] + g], -1 for none yet.
         kept, kept_spans, used: the shingle sets of kept rows, their (m, 2) spans, and how much of `kept` is used.
@@ -394,6 +395,11 @@ def visit(members, values, ends, groups, bases, heads, kept, kept_spans, used, s
                             mask = _fill(table, values, start, end)
                         bound = max(threshold, best)
                         jaccard = _jaccard(table, mask, end - start, kept, kept_spans[other, 0], kept_spans[other, 1], bound)
+                        if narrow[w] >= 0 and jaccard >= threshold:
+                            other_size = kept_spans[other, 1] - kept_spans[other, 0]
+                            shared = np.int64(np.round(jaccard * (end - start + other_size) / (1 + jaccard)))
+                            if min(end - start, other_size) - shared > narrow[w]:
+                                jaccard = -1.0
                         if jaccard >= threshold and (jaccard > best or (jaccard == best and other < best_row)):
                             best, best_row = jaccard, other
                     other = np.int64(groups[b, other])

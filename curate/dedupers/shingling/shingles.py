@@ -32,6 +32,7 @@ from numpy.typing import NDArray
 
 from curate.columns import as_truth, as_words
 from curate.dedupers.shingling import kernels as kernels
+from curate.dedupers.shingling.facts import facts_of, wanted_kinds
 from curate.errors import SettingError
 
 Unit = Literal["auto", "words", "characters"]
@@ -75,10 +76,12 @@ class Shingler:
     Attributes:
         ngram: tokens in a shingle.
         unit: what a token is.
+        guards: which facts part short texts, for the sketches; see `facts`.
     """
 
     ngram: int
     unit: Unit
+    guards: frozenset[str] = frozenset()
 
     def sketch(
         self, texts: pa.LargeStringArray, *, bands: int, rows: int, seed: int, threads: int
@@ -93,6 +96,8 @@ class Shingler:
                 span = _frozen(offsets[start : end + 1])
                 common = (data, span, *tables, self.ngram, self.unit != "characters")
                 kernels.sketch_rows(*common, rows, np.uint64(seed), into[start:end])
+                if self.guards:
+                    _mix_in(into[start:end], facts_of(data, span, *tables, wanted_kinds(self.guards))[0])
 
             _over_slices(work, offsets, threads)
         return out
@@ -112,6 +117,11 @@ class Shingler:
             return Sets(values, ends)
 
         return _over_slices(work, offsets, threads)
+
+    def mostly_signs(self, texts: pa.LargeStringArray) -> NDArray[np.bool_]:
+        """(n,) which texts are mostly signs of scripts without spaces."""
+        data, offsets = _normalised(texts)
+        return facts_of(data, _frozen(offsets), _classes(self.unit), _folds(), wanted_kinds(frozenset()))[1]
 
     def jaccard(self, left: pa.LargeStringArray, right: pa.LargeStringArray) -> NDArray[np.float64]:
         """(m,) true Jaccard of the shingle sets of each pair of texts; two texts without shingles have 1."""
@@ -176,6 +186,13 @@ def _normalised(texts: pa.LargeStringArray) -> tuple[NDArray[np.uint8], NDArray[
 def _bytes(texts: pa.LargeStringArray) -> NDArray[np.uint8]:
     buffer = texts.buffers()[2]
     return _frozen(np.frombuffer(buffer, np.uint8) if buffer is not None and buffer.size else np.zeros(0, np.uint8))
+
+
+def _mix_in(sketches: NDArray[np.uint32], facts: NDArray[np.uint64]) -> None:
+    """Turn every band and the fingerprint of texts with facts, so that those of other facts meet in none."""
+    low, high = (facts & np.uint64(0xFFFFFFFF)).astype(np.uint32), (facts >> np.uint64(32)).astype(np.uint32)
+    sketches[:, 0::2] ^= low[:, None]
+    sketches[:, 1::2] ^= high[:, None]
 
 
 def _pieces(offsets: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
