@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
 from curate.catalog._connection import Catalog
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 UNREAD = -1
 """Stands for the counts of a text of which nothing is known."""
@@ -53,3 +59,38 @@ def label_numbers(catalog: Catalog, sample_ids: NDArray[np.int64]) -> NDArray[np
         )
     out[np.searchsorted(sample_ids, found["sample_id"].to_numpy())] = found["number"].to_numpy()
     return out
+
+
+def unread(catalog: Catalog, slug: str, dataset_id: int, *, share: float) -> tuple[int, int, int]:
+    """Of the texts of a dataset that were read: how many, how many unknown for so large a share, and how many cut."""
+    row = catalog.row(
+        """SELECT count(*), count(*) FILTER (unknown > 0 AND unknown >= ? * tokens), count(*) FILTER (cut > 0)
+           FROM readings JOIN real_samples USING (sample_id) WHERE slug = ? AND dataset_id = ?""",
+        [share, slug, dataset_id],
+    )
+    assert row is not None
+    return int(row[0]), int(row[1]), int(row[2])
+
+
+def standing_pairs(catalog: Catalog, method: str, settings: str, slug: str) -> Iterator[pa.RecordBatch]:
+    """Stream the pairs of texts behind the standing drops of one kind of evidence.
+
+    Columns: duplicate_id, and for the dropped sample (a) and the kept one (b) a_text, a_label, a_tokens, a_unknown, a_cut and
+    so on; the last three are NULL where nobody counted.
+    """
+    sides = ", ".join(
+        f"{s}.text AS {s}_text, {s}.label AS {s}_label, "
+        f"r{s}.tokens AS {s}_tokens, r{s}.unknown AS {s}_unknown, r{s}.cut AS {s}_cut"
+        for s in "ab"
+    )
+    yield from catalog.stream(
+        f"""SELECT d.duplicate_id, {sides}
+            FROM (SELECT * FROM duplicates WHERE method = ? AND settings::VARCHAR = ?) d
+            SEMI JOIN current_verdicts v ON v.duplicate_id = d.duplicate_id AND v.action = 'drop'
+            JOIN real_samples a ON a.sample_id = d.sample_id JOIN real_samples b ON b.sample_id = d.keeper_id
+            LEFT JOIN (SELECT * FROM readings WHERE slug = ?) ra ON ra.sample_id = a.sample_id
+            LEFT JOIN (SELECT * FROM readings WHERE slug = ?) rb ON rb.sample_id = b.sample_id
+            WHERE a.text IS NOT NULL AND b.text IS NOT NULL""",
+        [method, settings, slug, slug],
+        batch_rows=512,
+    )

@@ -18,10 +18,12 @@ from curate.deduplication.contents import Contents, distinct_contents
 from curate.deduplication.contents_cache import known_contents
 from curate.deduplication.inputs import embed_missing_vectors
 from curate.deduplication.judgement_cache import JudgementCache
+from curate.deduplication.kinds import count_kinds, count_parted, say_parted
 from curate.deduplication.methods import Method, plan_methods
 from curate.deduplication.references import Reference, check_comparable, count_matches, find_references, gather, listed
 from curate.deduplication.report import DedupeReport, count_set_aside, counts
 from curate.deduplication.rounds import Judgement, judge_contents
+from curate.deduplication.unread import say_unread
 from curate.workspace import Workspace, parse_bytes
 
 LIBRARIES_BYTES = 320_000_000
@@ -103,10 +105,14 @@ class Job:
     ) -> DedupeReport:
         """Everything that the report says; `started` is the monotonic clock's."""
         methods = [m for chosen in self.plan.values() for m in chosen]
+        guarded = count_parted(judged)
+        notes = [*notes, *filter(None, [say_parted(guarded)]), *say_unread(self.workspace, self.dataset, methods)]
         return DedupeReport(
             run_id=run_id,
             dataset=self.dataset.name,
             **counts(judged.values(), count_set_aside(self.workspace.catalog, self.dataset, self.plan)),
+            kinds=count_kinds(self.workspace.catalog, judged, self.plan),
+            guarded=guarded,
             newly_dropped=sum(change.dropped for change in changes),
             restored=sum(change.restored for change in changes),
             relabelled=sum(evidence.count_relabelled(self.workspace.catalog, j.drops) for j in judged.values()),
@@ -132,6 +138,7 @@ def dedupe_dataset(
     protect: str | Sequence[str] = (),
     keep: str = "first",
     embedder: str | None = None,
+    level: str | None = None,
     settings: Mapping[str, Any] | None = None,
     memory: str | None = None,
     dry_run: bool = False,
@@ -143,7 +150,7 @@ def dedupe_dataset(
     with workspace.catalog.holding(memory_bytes // CATALOG_SHARE):
         dataset = datasets.find(workspace.catalog, name)
         references = find_references(workspace.catalog, dataset, listed(against), listed(protect))
-        plan = plan_methods(workspace, dataset, methods, threshold, settings or {}, embedder)
+        plan = plan_methods(workspace, dataset, methods, threshold, settings or {}, embedder, level)
         check_comparable(workspace.catalog, dataset, references)
         notes = embed_missing_vectors(workspace, dict.fromkeys([name, *(r.dataset.name for r in references)]), plan)
         if memory_bytes < 2 * LIBRARIES_BYTES:

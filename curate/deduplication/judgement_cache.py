@@ -23,6 +23,8 @@ from curate.deduplication.ties import Ties
 from curate.workspace import write_atomically
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from curate.deduplication.contents import Contents
 
 MOST_FILES = 16
@@ -38,6 +40,7 @@ class Judged:
         final: their ties in the end, if nothing is new.
         nothing_new: whether they are all contents there are.
         notes: what the methods said.
+        parted: (contents,) uint8, which guard alone keeps a content after the first round; see `curate.dedupers.Marks`.
     """
 
     contents: int
@@ -45,6 +48,7 @@ class Judged:
     final: Ties
     nothing_new: bool
     notes: tuple[str, ...]
+    parted: NDArray[np.uint8]
 
 
 class JudgementCache:
@@ -69,8 +73,10 @@ class JudgementCache:
             if told["sha256"] != hashlib.sha256(data).hexdigest():
                 return None
             rows, known, cut = int(told["rows"]), int(told["contents"]), int(told["first_bytes"])
+            end = len(data) - known
             both = memoryview(data)
-            first, final = Ties.from_bytes(both[:cut], known), Ties.from_bytes(both[cut:], known)
+            first, final = Ties.from_bytes(both[:cut], known), Ties.from_bytes(both[cut:end], known)
+            parted = np.frombuffer(both[end:], np.uint8)
             notes, rows_digest = tuple(map(str, told["notes"])), str(told["rows_digest"])
         except (OSError, ValueError, KeyError, TypeError):
             return None  # a cache: whatever is wrong with it, all is judged anew
@@ -78,14 +84,14 @@ class JudgementCache:
             return "the order of priority, a user's verdict or a dataset compared with changed since"
         if (contents.foreign | contents.user_kept | contents.user_dropped)[rows:].any():
             return "a user decided about new samples, or they are of a dataset compared with"
-        return Judged(known, first, final, known == len(contents.first_row), notes)
+        return Judged(known, first, final, known == len(contents.first_row), notes, parted)
 
-    def keep(self, contents: Contents, first: Ties, final: Ties, notes: Sequence[str]) -> None:
+    def keep(self, contents: Contents, first: Ties, final: Ties, notes: Sequence[str], parted: NDArray[np.uint8]) -> None:
         """Keep a judgement for the next run, if this process may."""
         if not self._writable:
             return
         head = first.to_bytes()
-        data = head + final.to_bytes()
+        data = head + final.to_bytes() + parted.tobytes()
         rows = len(contents.content)
         told = {
             "rows": rows,

@@ -76,10 +76,11 @@ def choose_methods(
     if level == "copies":
         classes = {name: kind for name, kind in classes.items() if kind.consumes == "hash"}
     guards = level or ("meaning" if names else DEFAULT_LEVEL)
+    by_level = level is not None or not names  # who names minhash alone asks for its measure and nothing else
     order = {"hash": 0, "text": 1, "vectors": 2}
     chosen = sorted((n for n, c in classes.items() if takes(c.modalities, modality)), key=lambda n: order[classes[n].consumes])
     return [
-        _make(workspace, n, classes[n], modality, _threshold_of(n, classes[n], threshold), settings, embedder, guards)
+        _make(workspace, n, classes[n], modality, _threshold_of(n, classes[n], threshold), settings, embedder, guards, by_level)
         for n in chosen
     ]
 
@@ -128,6 +129,7 @@ def _make(
     settings: Mapping[str, Any],
     embedder: str | None,
     guards: str,
+    by_level: bool,
 ) -> Method:
     spec = slug = None
     if kind.consumes == "vectors":
@@ -147,7 +149,11 @@ def _make(
             threshold = round(default - EDITS_SLACK, 4) if modality == "text" and guards == "edits" else default
     probe = kind(threshold=threshold)
     if modality == "text" and "guards" in probe.settings:
-        settings = {"guards": guards, **({"scripts": _scripts(spec)} if spec else {}), **settings}
+        settings = {
+            "guards": guards if spec or by_level else "none",
+            **({"scripts": _scripts(spec)} if spec else {}),
+            **settings,
+        }
     mine = {key: value for key, value in settings.items() if key in probe.settings and key != "threshold"}
     return Method(name, kind(threshold=threshold, **mine) if mine else probe, spec, slug)
 
@@ -159,6 +165,7 @@ def plan_methods(
     threshold: float | Mapping[str, float] | None,
     settings: Mapping[str, Any],
     embedder: str | None,
+    level: str | None = None,
 ) -> dict[str, list[Method]]:
     """Choose the methods for each modality of a dataset.
 
@@ -170,7 +177,9 @@ def plan_methods(
     if not modalities:
         raise InputError(f"{dataset.name} has no samples", hint=f"curate ingest PATH --dataset {dataset.name}")
     plan = {
-        modality: choose_methods(workspace, methods, modality, threshold=threshold, settings=settings, embedder=embedder)
+        modality: choose_methods(
+            workspace, methods, modality, threshold=threshold, settings=settings, embedder=embedder, level=level
+        )
         for modality in modalities
     }
     check_all_used(plan, methods, threshold, settings)

@@ -25,6 +25,8 @@ class DedupeReport(Report):
         groups: how many samples stand for at least one other.
         largest_group: the most samples in one group, with the one that is kept.
         by_method: dropped samples by the dedupe method, or by who else dropped them: "user", "protect", "filter:length".
+        kinds: dropped samples by what they are to the kept one: copies, edits, paraphrases, look-alikes (pictures).
+        guarded: kept samples that are similar enough to a kept one to be dropped, by the guard that kept them.
         newly_dropped, restored: how the verdicts changed.
         relabelled: dropped samples whose label is not that of the sample that stands for them: where labels contradict.
         thresholds: the least similarity by method.
@@ -42,6 +44,8 @@ class DedupeReport(Report):
     groups: int
     largest_group: int
     by_method: dict[str, int]
+    kinds: dict[str, int]
+    guarded: dict[str, int]
     newly_dropped: int
     restored: int
     relabelled: int

@@ -47,6 +47,7 @@ class Judgement:
         compared: pairs verified.
         taken_over: contents whose first verdict was known from an earlier run.
         notes: what the methods said.
+        parted: (u,) uint8, for each kept content that only a guard keeps, which one; see `curate.dedupers.Marks`.
         matched: for each set that was compared with, by name, drops that stand behind one of its samples.
     """
 
@@ -56,6 +57,7 @@ class Judgement:
     compared: int
     taken_over: int
     notes: tuple[str, ...]
+    parted: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
     matched: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -83,15 +85,15 @@ def judge_contents(
         return _as_judgement(contents, methods, near, Ties.none(len(contents.first_row)), _Work(0, 0, ()))
     known, notes = _recall(cache, contents, near, modality)
     if known is not None and known.nothing_new:
-        work = _Work(0, known.contents, (*known.notes, *notes))
+        work = _Work(0, known.contents, (*known.notes, *notes), known.parted)
         return _as_judgement(contents, methods, near, known.final, work)
     with Materials(workspace, contents, memory_bytes or workspace.memory_bytes) as materials:
         judging = _Rounds(materials, contents, near)
         first, final = judging.run(known)
     said = tuple(judging.notes)
     if cache is not None:
-        cache.keep(contents, first, final, said)
-    work = _Work(judging.compared, known.contents if known else 0, (*said, *notes))
+        cache.keep(contents, first, final, said, judging.parted)
+    work = _Work(judging.compared, known.contents if known else 0, (*said, *notes), judging.parted)
     return _as_judgement(contents, methods, near, final, work)
 
 
@@ -100,7 +102,7 @@ def judge_with(materials: Materials, contents: Contents, methods: Sequence[Metho
     near = [method for method in methods if method.deduper.consumes != "hash"]
     judging = _Rounds(materials, contents, near)
     _, final = judging.run(None)
-    return _as_judgement(contents, methods, near, final, _Work(judging.compared, 0, tuple(judging.notes)))
+    return _as_judgement(contents, methods, near, final, _Work(judging.compared, 0, tuple(judging.notes), judging.parted))
 
 
 def judge_again(
@@ -123,6 +125,7 @@ class _Work:
     compared: int
     taken_over: int
     notes: tuple[str, ...]
+    parted: NDArray[np.uint8] | None = None
 
 
 def _recall(
@@ -158,11 +161,13 @@ class _Rounds:
     Attributes:
         compared: pairs verified so far.
         notes: what the methods said, each sentence once.
+        parted: (u,) uint8, which guard alone keeps a content, as far as is known.
     """
 
     def __init__(self, materials: Materials, contents: Contents, near: Sequence[Method]) -> None:
         self.compared = 0
         self.notes = dict[str, None]()
+        self.parted = np.zeros(len(contents.first_row), np.uint8)
         self._materials = materials
         self._near = near
         rank = contents.rank[contents.keepers()]
@@ -174,6 +179,8 @@ class _Rounds:
         """Judge all contents; returns their ties after the first round and in the end."""
         count = len(self._settled) + len(self._open)
         ties = known.first.extended(count) if known else Ties.none(count)
+        if known is not None:
+            self.parted[: known.contents] = known.parted
         self._mark_new(ties, known.contents if known else 0)
         first = ties.copy()
         kept, orphans = self._settle(ties, self._settled, self._open)
@@ -237,6 +244,8 @@ class _Rounds:
         ties.keeper[hit] = marks.stands_for[hit]
         ties.similarity[hit] = marks.similarity[hit]
         ties.method[hit] = number
+        if marks.parted is not None:
+            self.parted[candidates] = marks.parted[candidates]
         return candidates[marks.stands_for[candidates] < 0]
 
     def _settle(
@@ -311,4 +320,6 @@ def _as_judgement(contents: Contents, methods: Sequence[Method], near: Sequence[
         }
     )
     own, user_dropped = int((~contents.foreign).sum()), int(contents.user_dropped.sum())
-    return Judgement(drops, own, user_dropped, work.compared, work.taken_over, work.notes)
+    kept = (ties.keeper < 0) & ~contents.foreign[keeper_row] & ~contents.user_dropped[keeper_row]
+    parted = np.zeros(0, np.uint8) if work.parted is None else np.where(kept, work.parted, 0).astype(np.uint8)
+    return Judgement(drops, own, user_dropped, work.compared, work.taken_over, work.notes, parted)

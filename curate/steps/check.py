@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from curate.catalog import checks
-from curate.checking import blobs, evidence, seals, splits, vectors
+from curate.checking import blobs, evidence, guards, seals, splits, vectors
 from curate.checking.look import Finding, Look, apply_rule
 from curate.reports import Report
 from curate.workspace import Workspace
@@ -18,6 +18,7 @@ INVARIANTS: tuple[tuple[str, Callable[[Look], int]], ...] = (
     ("seals", seals.rows_are_as_sealed),
     ("schema", seals.schema_is_the_migrations),
     ("evidence", evidence.evidence_is_true),
+    ("guards", guards.no_guard_parts_a_verdict),
     ("split hashes", splits.splits_hash_as_they_say),
     ("split groups", splits.no_group_crosses_the_newest_splits),
     ("vectors", vectors.vectors_are_sound),

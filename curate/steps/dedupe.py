@@ -21,6 +21,7 @@ def dedupe(
     protect: str | Sequence[str] = (),
     keep: str = "first",
     embedder: str | None = None,
+    level: str | None = None,
     settings: Mapping[str, Any] | None = None,
     memory: str | None = None,
     dry_run: bool = False,
@@ -34,8 +35,13 @@ def dedupe(
     What an earlier run with the same methods and settings found of old samples is taken over where new ones cannot change it.
 
     Args:
-        methods: dedupers by name, applied together; by default exact, minhash and semantic for text, exact and perceptual
-            for images.
+        methods: dedupers by name, applied together; by default those of the level.
+        level: "copies": equal bytes (exact). "edits", the default: also texts in the same words up to case, punctuation,
+            courtesy, slips of the pen and one word left out (exact, minhash, semantic), and pictures that look alike (exact,
+            perceptual). "meaning", the default where methods are named: also texts in other words that say the same, by the
+            cosine of their vectors. At every level two texts stay that differ in numbers, denials, signs, words of direction
+            and their like, characters that the model does not know, or the order of their words: `guards` among the settings
+            takes guards away or adds some ("meaning,labels", "edits,-order", "none").
         threshold: one for every near-duplicate method, or by method; each method's own by default.
         against: other datasets, or splits or parts of them; what they have already is dropped here in favour of their sample.
         protect: eval sets never to be trained on: likewise, and a part of the dataset itself may be named, whose samples all
@@ -58,5 +64,5 @@ def dedupe(
     protect = as_items(protect)
     return dedupe_dataset(
         workspace, dataset, methods=methods, threshold=threshold, against=against, protect=protect, keep=keep,
-        embedder=embedder, settings=settings, memory=memory, dry_run=dry_run, yes=yes,
+        embedder=embedder, level=level, settings=settings, memory=memory, dry_run=dry_run, yes=yes,
     )  # fmt: skip
