@@ -33,6 +33,21 @@ def add(catalog: Catalog, slug: str, sample_ids: NDArray[np.int64], counts: NDAr
         )
 
 
+def copy_known(catalog: Catalog, slug: str, dataset_id: int) -> None:
+    """Give the real samples of a dataset whose text was read elsewhere by this embedder that reading."""
+    catalog.execute(
+        """INSERT INTO readings
+           WITH lacking AS (
+               SELECT sample_id, content_hash FROM real_samples ANTI JOIN (FROM readings WHERE slug = $slug) USING (sample_id)
+               WHERE dataset_id = $dataset AND text IS NOT NULL
+           )
+           SELECT $slug, l.sample_id, min(r.tokens), min(r.unknown), min(r.cut)
+           FROM lacking l JOIN real_samples s USING (content_hash) JOIN readings r ON r.sample_id = s.sample_id
+           WHERE r.slug = $slug GROUP BY l.sample_id""",
+        {"slug": slug, "dataset": dataset_id},
+    )
+
+
 def load(catalog: Catalog, slug: str, sample_ids: NDArray[np.int64]) -> NDArray[np.int32]:
     """The readings of samples, (n, 3) in the order of the ids, which rise; `UNREAD` where there is none."""
     import pyarrow as pa

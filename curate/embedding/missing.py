@@ -90,6 +90,7 @@ def embed_missing(
     catalog, slug = workspace.catalog, embedder.slug
     with catalog.transaction():
         copied = vectors.copy_known(catalog, slug, dataset_id, modalities, origin=origin)
+        readings.copy_known(catalog, slug, dataset_id)
         committed({"embedded": 0, "copied": copied})
     embedded = 0
     for modality in modalities:
@@ -110,6 +111,7 @@ def embed_missing(
     if embedded:
         with catalog.transaction():
             copied += vectors.copy_known(catalog, slug, dataset_id, modalities, origin=origin)
+            readings.copy_known(catalog, slug, dataset_id)
             committed({"embedded": embedded, "copied": copied})
     return embedded, copied
 
