@@ -15,7 +15,9 @@ from curate.testing.dedupers import check_deduper
 from curate.testing.embedders import check_embedder
 from curate.testing.gates import check_gate
 from curate.testing.generators import check_generator
+from curate.testing.indexes import check_index
 from curate.testing.metrics import check_metric
+from curate.testing.modalities import check_modality
 from curate.testing.readers import check_reader
 from curate.testing.writers import check_writer
 
@@ -24,7 +26,9 @@ __all__ = [
     "check_embedder",
     "check_gate",
     "check_generator",
+    "check_index",
     "check_metric",
+    "check_modality",
     "check_reader",
     "check_writer",
 ]
