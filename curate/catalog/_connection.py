@@ -164,13 +164,15 @@ class Catalog:
         if write is not None:
             return self._write(write, statement, parameters, within)
         with self._spoken():
-            return self.execute(statement, parameters).fetchall()
+            found: list[tuple[Any, ...]] = self.execute(statement, parameters).fetchall()
+            return found
 
     def _write(
         self, write: Write, statement: str, parameters: Sequence[object] | dict[str, object], within: str | None
     ) -> list[tuple[Any, ...]]:
         with self.transaction(), self._spoken(), self._sealing.around(write, within):
-            return self.connection.execute(statement, parameters or None).fetchall()
+            found: list[tuple[Any, ...]] = self.connection.execute(statement, parameters or None).fetchall()
+            return found
 
     def row(self, statement: str, parameters: Sequence[object] | dict[str, object] = ()) -> tuple[Any, ...] | None:
         """Run a query for its first row; the rest is fetched too, because DuckDB wants no answer left half read."""

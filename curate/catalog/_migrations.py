@@ -119,7 +119,10 @@ def _has_seals(connection: duckdb.DuckDBPyConnection) -> bool:
 
 
 def _ledger(connection: duckdb.DuckDBPyConnection) -> list[tuple[int, str, str]]:
-    return connection.execute("SELECT number, name, checksum FROM migrations ORDER BY number").fetchall()
+    found: list[tuple[int, str, str]] = connection.execute(
+        "SELECT number, name, checksum FROM migrations ORDER BY number"
+    ).fetchall()
+    return found
 
 
 def _checksum(file: Path) -> str:

@@ -28,12 +28,14 @@ class Channel:
         threading.Thread(target=self._listen, daemon=True).start()
 
     def send(self, kind: bytes, payload: bytes) -> None:
+        """Write a frame, whole, whoever else writes."""
         with self._sending:
             self._sink.write(HEADER.pack(kind, len(payload)))
             self._sink.write(payload)
             self._sink.flush()
 
     def receive(self) -> tuple[bytes, bytes]:
+        """Wait for the next frame: its kind and what it holds."""
         return self._inbox.get()
 
     def ask(self, kind: bytes, payload: bytes) -> tuple[bytes, bytes]:

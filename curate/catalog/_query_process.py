@@ -111,9 +111,11 @@ class QueryProcess(io.RawIOBase):
             raise
 
     def readable(self) -> bool:
+        """Say so to `io`."""
         return True
 
     def readinto(self, buffer: Any) -> int:
+        """Fill a buffer with what has come; 0 at the end."""
         while not self._pending and not self._ended:
             try:
                 self._take_frame()

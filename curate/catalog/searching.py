@@ -41,7 +41,8 @@ def entry_ids(catalog: Catalog, slug: str | None, dataset_id: int | None) -> NDA
     found = catalog.table(
         f"SELECT sample_id FROM {_entries(slug)} WHERE ? IS NULL OR dataset_id = ? ORDER BY sample_id", [dataset_id, dataset_id]
     )
-    return found["sample_id"].to_numpy().astype(np.int64)
+    result: NDArray[np.int64] = found["sample_id"].to_numpy().astype(np.int64)
+    return result
 
 
 def entry_texts(catalog: Catalog, sample_ids: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], list[str]]]:

@@ -156,7 +156,8 @@ def missing(
             WHERE dataset_id = ? AND modality IN (SELECT unnest(?)) GROUP BY content_hash, modality ORDER BY 1""",
         [dataset_id, list(modalities)],
     )
-    return found["sample_id"].to_numpy().astype("int64")
+    result: NDArray[np.int64] = found["sample_id"].to_numpy().astype("int64")
+    return result
 
 
 def copy_known(catalog: Catalog, slug: str, dataset_id: int, modalities: Sequence[str], *, origin: Origin = "real") -> int:
@@ -285,7 +286,8 @@ def in_state(
               AND state IN (SELECT unnest(?)) ORDER BY sample_id""",
         [dataset_id, dataset_id, origin, origin, list(states)],
     )
-    return found["sample_id"].to_numpy().astype("int64")
+    result: NDArray[np.int64] = found["sample_id"].to_numpy().astype("int64")
+    return result
 
 
 def by_content(catalog: Catalog, slug: str, fingerprint: str, hashes: Sequence[str]) -> dict[int, NDArray[np.float32]]:

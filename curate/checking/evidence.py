@@ -97,4 +97,5 @@ def _mask(there: NDArray[np.bool_]) -> pa.Array:
 
 def _matrix(column: pa.Array) -> NDArray[np.float32]:
     """(n, d) from a column of fixed-size lists without NULLs."""
-    return column.flatten().to_numpy().reshape(len(column), -1)
+    found: NDArray[np.float32] = column.flatten().to_numpy().reshape(len(column), -1)
+    return found

@@ -68,7 +68,8 @@ class ExactDeduper:
 
     def similarity(self, left: Any, right: Any) -> NDArray[np.float32]:
         """(m,) 1 where the (16,) hashes are equal, 0 elsewhere."""
-        return (np.asarray(left) == np.asarray(right)).all(axis=1).astype(np.float32)
+        found: NDArray[np.float32] = (np.asarray(left) == np.asarray(right)).all(axis=1).astype(np.float32)
+        return found
 
 
 PLUGIN = ExactDeduper

@@ -199,7 +199,8 @@ class Semantic:
         left, right = _as_vectors(left), _as_vectors(right)
         if left.shape != right.shape:
             raise SettingError(f"similarity needs pairs, got arrays of shapes {left.shape} and {right.shape}")
-        return kernels.true_cosines(left, right)
+        found: NDArray[np.float32] = kernels.true_cosines(left, right)
+        return found
 
 
 def _as_vectors(array: Any) -> NDArray[np.float32]:

@@ -61,7 +61,8 @@ class Contents:
         special = np.where(self.foreign, 0, np.where(self.user_dropped, 1, np.where(self.user_kept, 2, 3)))
         best = np.full(len(self.first_row), 4 * len(rows))
         np.minimum.at(best, self.content, special * len(rows) + self.rank)
-        return at[best % max(len(rows), 1)]
+        found: NDArray[np.int64] = at[best % max(len(rows), 1)]
+        return found
 
     def without(self, rows: NDArray[np.bool_]) -> Contents:
         """What is left when some rows (n,) take no part; contents are numbered anew."""

@@ -105,7 +105,8 @@ class Clip:
 
 
 def _unit(features: torch.Tensor) -> NDArray[np.float32]:
-    return F.normalize(features, dim=1).cpu().numpy()
+    found: NDArray[np.float32] = F.normalize(features, dim=1).cpu().numpy()
+    return found
 
 
 def _decode(content: bytes):  # type: ignore[no-untyped-def]

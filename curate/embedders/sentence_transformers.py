@@ -104,9 +104,10 @@ class SentenceTransformerModel:
         return count_tokens(window, texts)
 
     def _encode(self, texts: list[str]) -> NDArray[np.float32]:
-        return self._model.encode(
+        found: NDArray[np.float32] = self._model.encode(
             texts, batch_size=len(texts), show_progress_bar=False, convert_to_numpy=True, normalize_embeddings=True
         ).astype(np.float32, copy=False)
+        return found
 
     def embed_images(self, images: Sequence[bytes], advance: Callable[[int], None] | None = None) -> NDArray[np.float32]:
         """Refuse: only the text side of such models is used."""

@@ -135,7 +135,8 @@ def _unit(sums: NDArray[np.float32]) -> NDArray[np.float32]:
     sums[lost] = 0
     sums[lost, 0] = 1
     lengths[lost] = 1
-    return sums / lengths[:, None]
+    found: NDArray[np.float32] = sums / lengths[:, None]
+    return found
 
 
 def _digest(table: NDArray[np.float16], salt: str) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-class SampleDataset(Dataset[dict[str, Any]]):
+class SampleDataset(Dataset[dict[str, Any]]):  # type: ignore[misc]
     """Samples by number; an item is {"sample_id", "label", "label_index"} and "text" or "image".
 
     An image is decoded to (H, W, 3) uint8 when it is taken. A sample without a label has the label "" and the index -1, so

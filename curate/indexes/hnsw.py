@@ -45,7 +45,8 @@ class Hnsw(FaissIndex):
     def ids(self) -> NDArray[np.int64]:
         """The ids of all entries."""
         nodes = self._nodes()
-        return nodes[nodes != DEAD]
+        found: NDArray[np.int64] = nodes[nodes != DEAD]
+        return found
 
     def _nodes(self) -> NDArray[np.int64]:
         """The id of every node of the graph, in its order."""

@@ -111,7 +111,8 @@ class Ivf(FaissIndex):
 
 
 def _cells(total: int) -> int:
-    return max(1, min(round(CELLS_A_ROOT * total**0.5), total // 4))
+    found: int = max(1, min(round(CELLS_A_ROOT * total**0.5), total // 4))
+    return found
 
 
 def _parameters(**settings: Any) -> Any:

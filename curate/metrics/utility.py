@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,16 +82,17 @@ def _measures(classifier: Classifier, trial: Trial, rows: list[NDArray[np.int64]
         )  # fmt: skip
 
 
-def _judge(classifier: Classifier, inputs: list[NDArray], labels: list[NDArray[np.str_]], trial: Trial) -> _Judged:
+def _judge(classifier: Classifier, inputs: list[NDArray[Any]], labels: list[NDArray[np.str_]], trial: Trial) -> _Judged:
     (train, test, drawn), (train_labels, test_labels, drawn_labels) = inputs, labels
     matched = min(len(train), len(drawn))
     repeats = classifier.repeats if len(train) != len(drawn) else 1
     random = trial.random(f"utility {classifier.name}")
 
-    def right(rows: NDArray, of_rows: NDArray[np.str_]) -> NDArray[np.float64]:
-        return (classifier.predict(rows, of_rows, test, trial.seed) == test_labels).astype(np.float64)
+    def right(rows: NDArray[Any], of_rows: NDArray[np.str_]) -> NDArray[np.float64]:
+        found: NDArray[np.float64] = (classifier.predict(rows, of_rows, test, trial.seed) == test_labels).astype(np.float64)
+        return found
 
-    def over_subsets(rows: NDArray, of_rows: NDArray[np.str_], count: int, times: int) -> NDArray[np.float64]:
+    def over_subsets(rows: NDArray[Any], of_rows: NDArray[np.str_], count: int, times: int) -> NDArray[np.float64]:
         chosen = [subset(random, of_rows, count) for _ in range(times if count < len(rows) else 1)]
         return np.stack([right(rows[c], of_rows[c]) for c in chosen])
 

@@ -107,7 +107,7 @@ def _values(column: pa.Array) -> list[Any]:
     if kinds.is_timestamp(kind) and kind.unit == "ns":  # Python's datetime ends at microseconds
         column = column.cast(pa.string())
         return [value and value.replace(" ", "T", 1) for value in column.to_pylist()]
-    values = column.to_pylist()
+    values: list[Any] = column.to_pylist()
     if kinds.is_primitive(kind) and not kinds.is_temporal(kind) and not kinds.is_decimal(kind):
         return values
     if kinds.is_string(kind) or kinds.is_large_string(kind) or kinds.is_binary(kind) or kinds.is_large_binary(kind):

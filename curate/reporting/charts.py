@@ -183,7 +183,8 @@ def fit_in_map(places: NDArray[np.float64]) -> NDArray[np.float64]:
     offset = (np.array(MAP_SIZE) - (high - low) * scale) / 2
     drawn = (places - low) * scale + offset
     drawn[:, 1] = MAP_SIZE[1] - drawn[:, 1]
-    return drawn.round(1)
+    found: NDArray[np.float64] = drawn.round(1)
+    return found
 
 
 _MARKS: Mapping[str, str] = {"kept": "h0", "dropped": "m-2.5-2.5l5 5m0-5l-5 5", "synthetic": "m0-4l3.8 6.6h-7.6z"}

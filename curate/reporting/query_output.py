@@ -45,7 +45,8 @@ def rows(result: QueryResult) -> Iterator[tuple[Any, ...]]:
 def _values(column: pa.Array) -> list[Any]:
     """The values of a column; dates that Python has no type for as text."""
     try:
-        return column.to_pylist()
+        found: list[Any] = column.to_pylist()
+        return found
     except (OverflowError, ValueError):
         return [_value(scalar) for scalar in column]
 

@@ -103,7 +103,8 @@ class _Loaded:
         """(dimension,) the vector of one text."""
         if slug not in self._open:
             self._open[slug] = checked(load_embedder(self._workspace, self._rows[slug].spec), self._rows[slug])
-        return self._open[slug].embed_texts([text])[0]
+        found: NDArray[np.float32] = self._open[slug].embed_texts([text])[0]
+        return found
 
     def close(self) -> None:
         """Close them."""

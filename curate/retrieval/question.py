@@ -110,17 +110,21 @@ def question_vector(
     """
     text, image, like = question.text, question.image, question.like
     if like is not None:
-        return vectors.load(workspace.catalog, row.slug, sample_ids=np.array([like], np.int64), origin="all")[1][0]
+        found = vectors.load(workspace.catalog, row.slug, sample_ids=np.array([like], np.int64), origin="all")[1]
+        stored: NDArray[np.float32] = found[0]
+        return stored
     data = _read_file(Path(image)) if image is not None else b""
     with loaded(workspace, row.spec if embedder is None or isinstance(embedder, str) else embedder) as model:
         checked(model, row)
         if text is not None:
-            return model.embed_texts([text])[0]
+            of_text: NDArray[np.float32] = model.embed_texts([text])[0]
+            return of_text
         try:
             load_modality("image").inspect(data, Limits())
         except BadRecord as bad:
             raise InputError(f"{image} cannot be read as an image: {bad.detail or bad.reason}") from bad
-        return model.embed_images([data])[0]
+        of_image: NDArray[np.float32] = model.embed_images([data])[0]
+        return of_image
 
 
 def _read_file(path: Path) -> bytes:

@@ -104,7 +104,7 @@ def _examples(workspace: Workspace, roles: Sequence[str], real: pa.Table, drawn:
             f"the catalog has no role {missing[0]!r} of a sample, from which this generator learns", hint="text or media"
         )
     given = {role: found[role] for role in roles}
-    return Examples(**given, label=table["label"].to_pylist(), ids=table["sample_id"].to_pylist())  # type: ignore[arg-type]
+    return Examples(**given, label=table["label"].to_pylist(), ids=table["sample_id"].to_pylist())
 
 
 def _of_modality(table: pa.Table, modality: str) -> pa.Table:

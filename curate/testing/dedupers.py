@@ -101,7 +101,8 @@ def _survivors_are_unlike_each_other_and_every_mark_names_a_similar_survivor(cas
         truth = _all_pairs(deduper, content)
         _check_survivors(marks, order, settled, truth, deduper.threshold)
         _check_marked(marks, order, settled, truth, deduper.threshold)
-        require((marks.stands_for.dtype, marks.similarity.dtype) == (np.int64, np.float32), "marks are int64 and float32")
+        kinds = (marks.stands_for.dtype, marks.similarity.dtype)
+        require(kinds == (np.dtype(np.int64), np.dtype(np.float32)), f"marks are int64 and float32, not {kinds}")
         require(0 <= marks.compared <= 120 * 120, f"it says that it compared {marks.compared} of 14,400 pairs")
 
 

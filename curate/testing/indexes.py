@@ -221,7 +221,7 @@ def _wrong_shapes_are_refused_and_change_nothing(index: type[Index]) -> None:
     wrong = {
         "one id for all": Entries(np.zeros(5, np.int64), vectors),
         "four ids for five vectors": Entries(np.arange(4), vectors),
-        "float64": Entries(np.arange(5), vectors.astype(np.float64)),  # type: ignore[arg-type]
+        "float64": Entries(np.arange(5), vectors.astype(np.float64)),
         "another width": Entries(np.arange(5), vectors[:, :8]),
         "texts": Entries(np.arange(5), texts=["a"] * 5),
     }

@@ -86,7 +86,7 @@ def _nothing_is_called_private(case: _Case) -> None:
 
 def _the_global_random_state_stays(case: _Case) -> None:
     torch: Any = sys.modules.get("torch")
-    before = np.random.get_state()[1].copy(), torch and torch.get_rng_state()  # type: ignore[index,union-attr]  # noqa: NPY002
+    before = np.random.get_state()[1].copy(), torch and torch.get_rng_state()  # type: ignore[index]  # noqa: NPY002
     case.kind().measure(trial(np.random.default_rng(0), train=20, test=10, synthetic=12))
     require((np.random.get_state()[1] == before[0]).all(), "it moves NumPy's global random state")  # type: ignore[index]  # noqa: NPY002
     require(not torch or torch.equal(torch.get_rng_state(), before[1]), "it moves torch's global random state")

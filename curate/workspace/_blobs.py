@@ -102,7 +102,7 @@ def _sync_file_system(folder: str) -> None:
 
 
 @cache
-def _syncfs() -> ctypes._NamedFuncPointer | None:  # type: ignore[name-defined]
+def _syncfs() -> ctypes._NamedFuncPointer | None:
     if not sys.platform.startswith("linux"):
         return None
     return getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)

@@ -63,12 +63,13 @@ class _Cells:
             return "true" if value else "false"
         if not isinstance(value, str):
             return repr(value)
-        if value.startswith(_FORMULA) and not self._raw:
+        text: str = value
+        if text.startswith(_FORMULA) and not self._raw:
             self.prefixed += 1
-            value = "'" + value
-        if not value or value != value.strip() or any(mark in value for mark in _QUOTED):
-            return '"' + value.replace('"', '""') + '"'
-        return value
+            text = "'" + text
+        if not text or text != text.strip() or any(mark in text for mark in _QUOTED):
+            return '"' + text.replace('"', '""') + '"'
+        return text
 
 
 PLUGIN = CsvWriter

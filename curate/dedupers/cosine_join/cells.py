@@ -27,7 +27,8 @@ SEED = 20230303
 
 def cells_for(total_rows: int) -> int:
     """How many cells keep both the assignment and the cells small: 2·√n."""
-    return max(PROBES, round(2 * total_rows**0.5))
+    found: int = max(PROBES, round(2 * total_rows**0.5))
+    return found
 
 
 def train_cells(work: Pass, cells: int) -> NDArray[np.float32]:

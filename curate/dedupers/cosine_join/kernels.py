@@ -23,7 +23,7 @@ LANE = 64
 """Columns whose largest value is taken at once; LLVM turns it into vector instructions."""
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def true_cosine(left: Vectors, right: Vectors) -> np.float32:
     """Cosine of two float32 vectors, summed in float64 in an order that never changes; 0 where one is all zeros."""
     dot0 = dot1 = dot2 = dot3 = 0.0
@@ -51,7 +51,7 @@ def true_cosine(left: Vectors, right: Vectors) -> np.float32:
     return np.float32(min(1.0, max(-1.0, ((dot0 + dot1) + (dot2 + dot3)) / lengths)))
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def true_cosines(left: Vectors, right: Vectors) -> Vectors:
     """`true_cosine` of each pair of rows; (m, d), (m, d) → (m,) float32."""
     out = np.empty(len(left), np.float32)
@@ -60,7 +60,7 @@ def true_cosines(left: Vectors, right: Vectors) -> Vectors:
     return out
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def hash_rows(words: NDArray[np.uint32], rows: Rows, factors: NDArray[np.uint64], out: NDArray[np.uint64]) -> None:
     """Two 64-bit sums of the words of each row, each word times a number of its own; factors (d, 2), out (k, 2)."""
     for at in range(len(rows)):
@@ -73,7 +73,7 @@ def hash_rows(words: NDArray[np.uint32], rows: Rows, factors: NDArray[np.uint64]
         out[at, 0], out[at, 1] = high, low
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(cache=True, nogil=True, fastmath=True)  # type: ignore[untyped-decorator]
 def _rough_dot(left: Vectors, right: Vectors) -> np.float32:
     total = np.float32(0.0)
     for at in range(len(left)):
@@ -81,15 +81,16 @@ def _rough_dot(left: Vectors, right: Vectors) -> np.float32:
     return total
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(cache=True, nogil=True, fastmath=True)  # type: ignore[untyped-decorator]
 def _largest(lane: Vectors) -> np.float32:
     top = lane[0]
     for at in range(1, len(lane)):
         top = max(top, lane[at])
-    return top
+    found: np.float32 = top
+    return found
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _better(
     vectors: Vectors, row: int, keeper: int, keeper_rank: int, threshold: float, best: Vectors, best_rank: Rows, at: int
 ) -> int:
@@ -105,7 +106,7 @@ def _better(
     return 1
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def scan(
     tile: Vectors,
     vectors: Vectors,
@@ -150,7 +151,7 @@ def scan(
     return compared, looked
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def settle(
     tile: Vectors,
     vectors: Vectors,

@@ -27,9 +27,10 @@ _EMPTY = np.uint64(0xFFFFFFFFFFFFFFFF)
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile on first use and keep the machine code in numba's cache, or in memory where no cache folder can be written."""
     try:
-        return njit(cache=True, nogil=True, boundscheck=False)(function)
+        compiled: Callable[..., Any] = njit(cache=True, nogil=True, boundscheck=False)(function)
     except RuntimeError:  # numba raises it here when neither the package's folder nor the user's cache can be written
-        return njit(nogil=True, boundscheck=False)(function)
+        compiled = njit(nogil=True, boundscheck=False)(function)
+    return compiled
 
 
 @kernel

@@ -138,7 +138,7 @@ def codes(vectors: NDArray[np.float32], table: Tables) -> Codes:
     return made
 
 
-@intrinsic
+@intrinsic  # type: ignore[untyped-decorator]
 def bit_count(_context: Any, word: Any) -> Any:
     """How many bits of a uint64 are set: one instruction, and one that vectorises."""
 

@@ -66,7 +66,8 @@ def side_crop(before: float, behind: float) -> NDArray[np.float32]:
     points = (np.arange(2 * WAVES) + 0.5) / (2 * WAVES)
     analysis = (scale * np.cos(np.pi * waves * points[:, None])).T / len(points)
     inside = before + points * (1 - before - behind)
-    return (analysis @ (scale * np.cos(np.pi * waves * inside[:, None]))).astype(np.float32)
+    found: NDArray[np.float32] = (analysis @ (scale * np.cos(np.pi * waves * inside[:, None]))).astype(np.float32)
+    return found
 
 
 @cache

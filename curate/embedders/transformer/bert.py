@@ -107,7 +107,8 @@ class PackedBert:
         places = torch.from_numpy(np.concatenate([np.arange(length) for length in lengths])).to(self.device)  # (T,)
         hidden = self._hidden(ids, places, runs)  # (T, d)
         means = [hidden[at : at + n * length].view(n, length, -1).mean(1) for at, n, length in runs]
-        return F.normalize(torch.cat(means), dim=1).cpu().numpy()
+        found: NDArray[np.float32] = F.normalize(torch.cat(means), dim=1).cpu().numpy()
+        return found
 
     def _hidden(self, ids: torch.Tensor, places: torch.Tensor, runs: list[Run]) -> torch.Tensor:
         x = self._layer_norm(self._words[ids] + self._positions[places] + self._kind, self._norm)  # (T, d)

@@ -66,7 +66,7 @@ def _spread(weight: torch.Tensor, largest: torch.Tensor) -> torch.Tensor:
     return torch.exp2((torch.log2(ratio / ratio.median())).round_() / 2)
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(cache=True, nogil=True, fastmath=True)  # type: ignore[untyped-decorator]
 def _round_rows(x: Floats, shrink: Floats, levels: NDArray[np.uint8], steps: Floats, least: Floats) -> None:
     """Round each row of (T, in) to `levels` (T, in), so that x · shrink ≈ least + step · level."""
     half = np.float32(0.5)
@@ -85,7 +85,7 @@ def _round_rows(x: Floats, shrink: Floats, levels: NDArray[np.uint8], steps: Flo
         least[row] = low
 
 
-@njit(cache=True, nogil=True, fastmath=True)
+@njit(cache=True, nogil=True, fastmath=True)  # type: ignore[untyped-decorator]
 def _restore_rows(product: Floats, steps: Floats, least: Floats, column_sums: Floats, bias: Floats) -> None:
     """Turn products of levels and weights (T, out) into the layer's output, in place."""
     for row in range(len(product)):

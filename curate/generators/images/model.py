@@ -66,4 +66,5 @@ class ImageModel(FamilyModel[ImageFamily[Any, Any], DrawSettings]):
             labels = torch.from_numpy(numbers).to(self.device)
             images = self.family.sample(self.network, streams, labels, self.padded, draw)
             pixels = ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).cpu()  # (B, C, H, W)
-        return pixels.permute(0, 2, 3, 1).numpy()[:, : self.shape.height, : self.shape.width]
+        found: NDArray[np.uint8] = pixels.permute(0, 2, 3, 1).numpy()[:, : self.shape.height, : self.shape.width]
+        return found

@@ -9,7 +9,7 @@ from torch.nn import functional
 from curate.errors import SettingError
 
 
-class UNet(nn.Module):
+class UNet(nn.Module):  # type: ignore[misc]
     """diffusers' UNet2DModel with a class embedding.
 
     With `unshuffle` r each r×r square becomes r² channels first, which makes the same network about r² times cheaper.
@@ -64,7 +64,7 @@ class UNet(nn.Module):
         return functional.pixel_shuffle(out, self.unshuffle) if self.unshuffle > 1 else out
 
 
-class ResidualMLP(nn.Module):
+class ResidualMLP(nn.Module):  # type: ignore[misc]
     """Residual blocks on the flattened image, each modulated by time and label (adaLN-Zero).
 
     Source of the modulation: Peebles & Xie 2023 (arXiv:2212.09748, section 3.2).
@@ -93,7 +93,7 @@ class ResidualMLP(nn.Module):
         return self.out(functional.silu(self.norm(hidden))).view_as(noisy)
 
 
-class _Block(nn.Module):
+class _Block(nn.Module):  # type: ignore[misc]
     def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width, elementwise_affine=False)

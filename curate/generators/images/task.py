@@ -127,7 +127,8 @@ def fixed_losses(
                 data = to_unit(pixels[rows].to(device))
                 batch = ImageBatch(data, labels[rows].to(device), uniform[rows].to(device), noise)
                 total[rows] += family.loss(network, batch).double().cpu()
-    return (total / repeats).numpy()
+    found: NDArray[np.float64] = (total / repeats).numpy()
+    return found
 
 
 def to_unit(pixels: Tensor) -> Tensor:

@@ -45,7 +45,8 @@ class TextTask:
     def count(self, batch: Batch) -> int:
         """Tokens that are learned in a batch: prompts and padding are not."""
         if self.settings.pack:
-            return batch["targets"].numel()
+            found: int = batch["targets"].numel()
+            return found
         return int((batch["targets"] != IGNORED).sum())
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:

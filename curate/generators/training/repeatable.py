@@ -51,7 +51,8 @@ def draw_threads(network: nn.Module) -> int:
     """One for a small network; else the largest power of two that is not above torch's number of threads."""
     if sum(p.numel() for p in network.parameters()) < SMALL_NETWORK:
         return 1
-    return 1 << (torch.get_num_threads().bit_length() - 1)
+    found: int = 1 << (torch.get_num_threads().bit_length() - 1)
+    return found
 
 
 def environment(device: torch.device) -> dict[str, str]:

@@ -16,7 +16,8 @@ def distances(left: NDArray[np.floating], right: NDArray[np.floating]) -> NDArra
     centre = right.mean(axis=0, dtype=np.float64)
     a, b = left.astype(np.float64) - centre, right.astype(np.float64) - centre
     squared = np.add.outer(np.einsum("nd,nd->n", a, a), np.einsum("md,md->m", b, b)) - 2.0 * (a @ b.T)
-    return np.sqrt(np.maximum(squared, 0.0))
+    found: NDArray[np.float64] = np.sqrt(np.maximum(squared, 0.0))
+    return found
 
 
 def nearest(

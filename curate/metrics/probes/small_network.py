@@ -47,12 +47,14 @@ class SmallNetwork:
         """(n,) the likeliest label of each image."""
         with _torch_state(0), torch.no_grad():
             chosen = [self._head(self._body(batch)).argmax(1) for batch in _scaled(pixels).split(512)]
-        return np.array(self.classes)[torch.cat(chosen).numpy()]
+        found: NDArray[np.str_] = np.array(self.classes)[torch.cat(chosen).numpy()]
+        return found
 
     def features(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(n, HIDDEN) float32: the last hidden layer, after its activation."""
         with _torch_state(0), torch.no_grad():
-            return torch.cat([self._body(batch) for batch in _scaled(pixels).split(512)]).numpy()
+            found: NDArray[np.float32] = torch.cat([self._body(batch) for batch in _scaled(pixels).split(512)]).numpy()
+            return found
 
     def _fit(self, images: Tensor, targets: Tensor, seed: int) -> None:
         self._body.train()

@@ -221,7 +221,8 @@ def _webp_header(name: bytes, body: bytes) -> bytes:
     else:
         wide, high = struct.unpack_from("<HH", body, 6)
         width, height = (wide & 0x3FFF) - 1, (high & 0x3FFF) - 1
-    return bytes([0x04 | (0x10 if alpha else 0), 0, 0, 0]) + width.to_bytes(3, "little") + height.to_bytes(3, "little")
+    found: bytes = bytes([0x04 | (0x10 if alpha else 0), 0, 0, 0]) + width.to_bytes(3, "little") + height.to_bytes(3, "little")
+    return found
 
 
 def _tiff_directory(data: bytes) -> tuple[str, int, list[bytes], bytes]:
