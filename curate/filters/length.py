@@ -63,9 +63,11 @@ class LengthFilter:
 def _sizes(batch: pa.Table, unit: str) -> list[int | None]:
     """How large each sample is; None where it has nothing of the kind."""
     if unit == "bytes":
-        return batch["size_bytes"].to_pylist()
+        lengths: list[int | None] = batch["size_bytes"].to_pylist()
+        return lengths
     if unit in ("width", "height"):
-        return batch[unit].to_pylist()
+        found: list[int | None] = batch[unit].to_pylist()
+        return found
     if unit == "pixels":
         sides = zip(batch["width"].to_pylist(), batch["height"].to_pylist(), strict=True)
         return [None if width is None or height is None else width * height for width, height in sides]

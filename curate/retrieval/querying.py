@@ -175,7 +175,8 @@ def matching(
     statement = f"SELECT sample_id FROM samples WHERE {scope}(\n{where}\n) ORDER BY sample_id"
     try:
         with answer(workspace, statement, timeout_s=timeout_s) as result:
-            return result.table()["sample_id"].to_numpy().astype("int64")
+            found: NDArray[np.int64] = result.table()["sample_id"].to_numpy().astype("int64")
+            return found
     except SettingError as error:
         said = " ".join(str(error).split())
         raise SettingError(f"the condition {where!r} cannot be used: {said}", hint=error.hint) from error

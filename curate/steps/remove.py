@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from curate.catalog import datasets, removal
 from curate.catalog.removal import Hanging
 from curate.errors import InputError, NeedsConfirmation
+from curate.reports import Report
 from curate.workspace import BlobStore, Workspace
 
 
-@dataclass(frozen=True, slots=True)
-class RemoveReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class RemoveReport(Report):
     """What is gone, or would go.
 
     Attributes:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from curate.catalog import datasets, removal
+from curate.reports import Report
 from curate.workspace import Workspace
 
 
-@dataclass(frozen=True, slots=True)
-class RenameReport:
+@dataclass(frozen=True, slots=True, repr=False)
+class RenameReport(Report):
     """A dataset has a new name; its samples, splits and models are those that it had."""
 
     run_id: int
