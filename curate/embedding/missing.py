@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from curate.catalog import datasets, readings, samples, vectors
 from curate.catalog.vectors import Content, EmbedderRow, Origin
 from curate.embedders import Embedder, TextReader
+from curate.embedding.pace import Pace
 from curate.embedding.specs import canonical_spec, default_spec, loaded, spec_modalities
 from curate.errors import InputError, SettingError, WorkspaceDamaged
 from curate.modalities import load_modality
@@ -174,10 +175,19 @@ def _embed_with(
 
 
 def _windows(workspace: Workspace, waiting: NDArray[np.int64], modality: str) -> Iterator[list[Content]]:
-    """Fetch the contents in windows of so many samples."""
-    step = load_modality(modality).window
-    for start in range(0, len(waiting), step):
-        yield vectors.contents(workspace.catalog, waiting[start : start + step])
+    """Fetch the contents window by window, each of which takes about `COMMIT_EVERY_S` to compute and commit."""
+    pace, start = Pace(load_modality(modality).window), 0
+    while start < len(waiting):
+        offered = vectors.contents(workspace.catalog, waiting[start : start + pace.fetch])
+        window = offered[: pace.begin([_cost(content) for content in offered])]
+        yield window
+        pace.end()
+        start += len(window)
+
+
+def _cost(content: Content) -> float:
+    """About what a content costs to embed beside others of its modality: models read the start of a long text only."""
+    return 1.0 if content.blob is not None else 50 + min(len(content.text or ""), 2000)
 
 
 def _show(workspace: Workspace, embedder: Embedder, modality: str, window: list[Content]) -> NDArray[np.float32]:

@@ -9,7 +9,7 @@ from curate.workspace import Workspace
 def embed(workspace: Workspace, dataset: str, *, embedder: str | None = None, replace: bool = False) -> EmbedReport:
     """Give every real sample of a dataset a vector.
 
-    A second run computes nothing; a killed run loses one window and goes on after it.
+    A second run computes nothing; what is made is committed every ten seconds or so, and a killed run goes on after that.
 
     Args:
         embedder: `name` or `name:model`; None for the workspace's default of each modality.

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from curate.catalog import vectors
 from curate.embedders import EmbedderOptions
 from curate.embedders.minilm import MiniLM
+from curate.embedding import missing, pace
 from curate.embedding.specs import canonical_spec, parse_spec
 from curate.errors import InputError, SettingError, WorkspaceDamaged
-from curate.steps import embed as step
+from curate.modalities.text import TextModality
 from curate.steps.embed import embed
 from curate.steps.ingest import ingest
 from curate.workspace import Workspace, create_workspace, open_workspace
@@ -99,7 +104,8 @@ def test_what_another_dataset_has_is_copied(ws, monkeypatch):
 @pytest.mark.parametrize("windows", [0, 1, 3])
 def test_an_interrupted_run_keeps_its_windows_and_goes_on(ws, monkeypatch, windows):
     put_texts(ws, "a", [text_of(i % 40) for i in range(50)])
-    monkeypatch.setitem(step.WINDOW, "text", 8)
+    monkeypatch.setattr(pace, "FIRST", 8)
+    monkeypatch.setattr(TextModality, "window", 8)
     whole, calls = MiniLM.embed_texts, []
 
     def dies(self, texts, advance=None):
@@ -153,7 +159,7 @@ def test_images_that_do_not_fit_in_one_piece_have_the_same_vectors(ws, monkeypat
     embed(ws, "pictures")
     before = all_vectors(ws, "perceptual")
     ws.catalog.execute("DELETE FROM vectors_perceptual")
-    monkeypatch.setattr(step, "WINDOW_BYTES", 6000)
+    monkeypatch.setattr(missing, "WINDOW_BYTES", 6000)
     embed(ws, "pictures")
     after = all_vectors(ws, "perceptual")
     assert before.keys() == after.keys() and all(np.allclose(before[i], after[i], atol=1e-6) for i in before)
@@ -216,3 +222,65 @@ def test_a_folder_becomes_absolute_and_a_slip_of_the_pen_is_told(tmp_path, monke
     for wrong in ("minlm", "perceptul", ""):
         with pytest.raises(SettingError, match="no embedder"):
             parse_spec(wrong)
+
+
+SLOW_EMBEDDER = """
+import sys
+from typing import ClassVar
+import numpy as np
+from curate import embed, open_workspace, plugins
+
+class Slow:
+    modalities: ClassVar = frozenset({"text"})
+    default_threshold, dimension, fingerprint, slug, description = None, 2, "slow", "slow", "answers once, then never"
+    calls = 0
+    def __init__(self, options): ...
+    def embed_texts(self, texts, advance=None):
+        Slow.calls += 1
+        if Slow.calls == 2:
+            print("asked again", flush=True)
+            sys.stdin.read()
+        return np.tile(np.array([[1, 0]], np.float32), (len(texts), 1))
+    def embed_images(self, images, advance=None): ...
+    def close(self): ...
+
+plugins.register("embedders", "slow", Slow)
+with open_workspace(sys.argv[1]) as workspace:
+    embed(workspace, "long", embedder="slow")
+"""
+
+
+def test_a_run_that_is_killed_in_its_second_window_has_kept_the_first(tmp_path):
+    texts = [f"{number} " + "word " * 400 for number in range(pace.FIRST + 40)]
+    with open_workspace(create_workspace(tmp_path / "ws")) as ws:
+        put_texts(ws, "long", texts)
+    child = subprocess.Popen(
+        [sys.executable, "-c", SLOW_EMBEDDER, str(tmp_path / "ws")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None and child.stdin is not None
+    with child.stdin, child.stdout:
+        assert child.stdout.readline() == "asked again\n"
+        child.kill()
+        child.wait()
+    with open_workspace(tmp_path / "ws") as ws:
+        assert vectors.count(ws.catalog, "slow") == pace.FIRST
+        status, counts = ws.catalog.row("SELECT status, counts FROM runs WHERE step = 'embed'")
+        assert status == "interrupted" and json.loads(counts)["embedded"] == pace.FIRST
+
+
+@given(st.lists(st.floats(1, 5000), min_size=1, max_size=300), st.floats(1e-5, 10), st.integers(1, 200))
+def test_windows_cover_everything_and_take_about_the_time_they_should(costs, seconds_each, most):
+    now = 0.0
+    paced = pace.Pace(most, every_s=10, clock=lambda: now)
+    start, before = 0, None
+    while start < len(costs):
+        offered = costs[start : start + paced.fetch]
+        count = paced.begin(offered)
+        assert 1 <= count <= min(len(offered), most)
+        spent = sum(offered[:count])
+        if before is not None and count > 1:
+            assert spent * seconds_each <= 10 * (1 + 1e-6) and spent <= before * pace.GROWTH * (1 + 1e-6)
+        now += spent * seconds_each
+        paced.end()
+        start, before = start + count, spent
+    assert start == len(costs)
