@@ -34,6 +34,7 @@ FAMILIES = {
     "indexes": "Index",
     "generators": "Generator",
     "metrics": "Metric",
+    "executors": "Executor",
 }
 """Each family's package, and the Protocol in it that states what a plug-in must have."""
 
