@@ -40,6 +40,7 @@ STEP_HOMES = {
     "reproduce": "curate.steps.reproduce",
     "reset_threshold": "curate.steps.calibrate",
     "restore": "curate.steps.restore",
+    "revert": "curate.steps.revert",
     "rethreshold": "curate.steps.rethreshold",
     "run_recipe": "curate.steps.run",
     "search": "curate.steps.search",

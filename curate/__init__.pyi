@@ -23,6 +23,7 @@ from curate.steps.report import report as report
 from curate.steps.reproduce import reproduce as reproduce
 from curate.steps.restore import restore as restore
 from curate.steps.rethreshold import rethreshold as rethreshold
+from curate.steps.revert import revert as revert
 from curate.steps.run import run_recipe as run_recipe
 from curate.steps.search import search as search
 from curate.steps.split import split as split

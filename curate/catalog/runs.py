@@ -73,3 +73,9 @@ def counts_of(catalog: Catalog, run_id: int) -> dict[str, Any]:
     """What a run counted; empty where it counted nothing."""
     text = catalog.scalar("SELECT counts FROM runs WHERE run_id = ?", [run_id])
     return dict(json.loads(text)) if text else {}
+
+
+def dataset_of(catalog: Catalog, run_id: int) -> tuple[str | None] | None:
+    """The name of the dataset that a run was about, in a tuple; None where there is no such run."""
+    row = catalog.row("SELECT dataset FROM runs WHERE run_id = ?", [run_id])
+    return (row[0],) if row else None

@@ -11,7 +11,9 @@ from curate.cli.formatting import lines, rate, seconds, show, tally
 from curate.cli.options import JsonOption, WaitOption, WorkspaceOption, opened
 
 if TYPE_CHECKING:
+    from curate.catalog.changes import FieldChange
     from curate.steps.ingest import IngestReport
+    from curate.steps.revert import RevertReport
 
     SplitOn = Literal["file", "paragraphs", "lines"]
 
@@ -20,6 +22,7 @@ def register(app: typer.Typer) -> None:
     """Put the commands on the app."""
     app.command(epilog="Example: curate init ws")(init)
     app.command(epilog="Example: curate ingest train.csv --dataset support --text text --label category")(ingest)
+    app.command(epilog="Example: curate revert 3")(revert)
 
 
 def init(
@@ -84,6 +87,37 @@ def ingest(
         raise typer.Exit(3)
 
 
+def revert(
+    run: Annotated[int, typer.Argument(help="The run whose changes are taken back; the ingest told its number.")],
+    workspace: WorkspaceOption = None,
+    wait: WaitOption = 0.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Take back the labels, ids and metadata that an `ingest --update` changed."""
+    from curate.steps.revert import revert as step
+
+    with opened(workspace, wait=wait) as ws:
+        report = step(ws, run)
+    show(report, as_json, _describe_revert)
+
+
+def _describe_revert(report: RevertReport) -> str:
+    return lines(
+        f"{report.values:,} values of run {report.reverted} are again what they were before it",
+        f"  {report.left:,} were left, because something changed them since" if report.left else None,
+        *_describe_changes(report.changes),
+        f"  take it back: curate revert {report.run_id}",
+    )
+
+
+def _describe_changes(changes: tuple[FieldChange, ...]) -> list[str]:
+    told = []
+    for change in changes:
+        told.append(f"  changed {change.field} of {change.samples:,} samples, such as")
+        told += [f"    {example.sample_id}: {example.old!r} → {example.new!r}" for example in change.examples]
+    return told
+
+
 def _describe_ingest(report: IngestReport) -> str:
     opened_files = report.files - report.files_unchanged
     unchanged = f"; {report.files_unchanged:,} unchanged since last time" if report.files_unchanged else ""
@@ -95,6 +129,8 @@ def _describe_ingest(report: IngestReport) -> str:
         f"  rejected: {tally(report.reject_reasons)}" if report.rejected else None,
         f'    see: curate sql "SELECT * FROM rejects WHERE run_id = {report.run_id}"' if report.reject_reasons else None,
         f"  skipped files: {tally(report.skipped)}" if report.skipped else None,
+        *_describe_changes(report.changes),
+        f"    take it back: curate revert {report.run_id}" if report.changes else None,
         *(f"  note: {note}" for note in report.notes),
         f"  next: curate dedupe {report.dataset}",
     )

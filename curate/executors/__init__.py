@@ -1,8 +1,8 @@
 """Executors: where the work on windows of samples is done, while one place commits what came of it, in order.
 
-An executor plug-in (`curate/executors/<name>.py`, `PLUGIN = TheClass`) keeps the `Executor` contract. The caller owns the catalog:
-it hands out windows, and takes each result in the order of the windows, so that what a run commits does not depend on who was
-faster. A function must not touch the catalog, and depends on its window alone.
+An executor plug-in (`curate/executors/<name>.py`, `PLUGIN = TheClass`) keeps the `Executor` contract. The caller owns
+the catalog: it hands out windows, and takes each result in the order of the windows, so that what a run commits does not depend
+on who was faster. A function must not touch the catalog, and depends on its window alone.
 """
 
 from __future__ import annotations

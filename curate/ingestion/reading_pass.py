@@ -1,107 +1,109 @@
-"""One pass over the files that must be opened."""
+"""One pass over the sources that must be read: reads here, examines in threads, commits the batch before meanwhile."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 
-import pyarrow as pa
-
-from curate.catalog import samples, sources
-from curate.catalog.datasets import Dataset
+from curate.catalog import sources
 from curate.catalog.sources import Source
-from curate.ingestion.batch import Batch, SourceState, Tally
-from curate.ingestion.identity import KeyCounter, identity_keys
+from curate.executors import executor
+from curate.ingestion.batch import Batch, SourceState
+from curate.ingestion.committing import Committer
 from curate.ingestion.selection import Selection
-from curate.readers import ReadOptions
-from curate.readers.opening.open import read_file
+from curate.modalities import Limits
+from curate.readers.opening.open import Item
 from curate.readers.opening.sources import SourceFile
 from curate.records import Record, Reject
-from curate.workspace import Run, Workspace
+from curate.workspace import Workspace
 
 BATCH_RECORDS = 8192
-
-
 BATCH_BYTES = 32 * 2**20
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A source to read: where it is, and what gives its records.
+
+    Attributes:
+        items: told how many more of the source's bytes were read, or of its rows where it lies in memory.
+    """
+
+    file: SourceFile
+    items: Callable[[Callable[[int], None]], Iterable[Item]]
+
+
+@dataclass(frozen=True)
 class ReadingPass:
-    """One pass over the files that must be opened: reads here, decodes in threads, commits the batch before meanwhile."""
+    """How sources are read.
 
-    def __init__(
-        self,
-        workspace: Workspace,
-        run: Run,
-        home: Dataset,
-        known: dict[str, Source],
-        settings_hash: str,
-        selection: Selection,
-        options: ReadOptions,
-        tally: Tally,
-        *,
-        update: bool,
-        allow_synthetic: bool,
-    ) -> None:
-        self.workspace = workspace
-        self.run = run
-        self.home = home
-        self.known = known
-        self.settings_hash = settings_hash
-        self.selection = selection
-        self.options = options
-        self.tally = tally
-        self.update = update
-        self.allow_synthetic = allow_synthetic
-        self.existing = KeyCounter()
-        self.seen = KeyCounter()
+    Attributes:
+        known: the dataset's sources so far, by path.
+        fitted_before: records were taken with these fields before.
+    """
 
-    def read_all(self, files: list[SourceFile], include: tuple[str, ...], exclude: tuple[str, ...]) -> None:
-        """Read every file to its end, batch by batch."""
-        if not files:
+    workspace: Workspace
+    committer: Committer
+    selection: Selection
+    known: Mapping[str, Source]
+    limits: Limits
+    allow_synthetic: bool
+    fitted_before: bool
+
+    def read_all(self, opened: Sequence[Opened], *, total: int | None, unit: str) -> None:
+        """Read every source to its end, batch by batch.
+
+        Raises:
+            SettingError: a field that was named is in no row.
+        """
+        if not opened:
             return
-        self._load_existing(files)
+        self.committer.load_existing(
+            self.known[str(source.file.path)].source_id for source in opened if str(source.file.path) in self.known
+        )
         progress = self.workspace.progress
-        progress.start("reading", total=sum(f.size_bytes for f in files), unit="bytes")
-        with ThreadPoolExecutor(1) as committer, ThreadPoolExecutor(self.workspace.threads) as decoders:
+        progress.start("reading", total=total, unit=unit)
+        with ThreadPoolExecutor(1) as committing, executor("threads", self.workspace.threads) as examining:
             pending: Future[None] | None = None
-            for batch in self._batches(files, include, exclude):
-                batch.decode(decoders)
+            for batch in self._batches(opened):
+                self.selection.check_names()
+                batch.examine(examining, self.limits)
                 if pending is not None:
                     pending.result()
-                pending = committer.submit(batch.commit, self)
+                pending = committing.submit(self.committer.commit, batch)
             if pending is not None:
                 pending.result()
         progress.finish()
 
-    def _load_existing(self, files: list[SourceFile]) -> None:
-        again = [self.known[str(f.path)].source_id for f in files if str(f.path) in self.known]
-        if again:
-            for part in samples.identities(self.workspace.catalog, pa.table({"source_id": pa.array(again, pa.int64())})):
-                self.existing.add(identity_keys(part["source_id"].to_numpy(), part["content_hash"].to_pylist()))
-
-    def _batches(self, files: list[SourceFile], include: tuple[str, ...], exclude: tuple[str, ...]) -> Iterator[Batch]:
-        reserve = iter(
-            sources.reserve_ids(self.workspace.catalog, "source_ids", sum(str(f.path) not in self.known for f in files))
-        )
-        batch = Batch(self.options, self.update, self.allow_synthetic)
-        for file in files:
-            old = self.known.get(str(file.path))
-            source = SourceState(old.source_id if old else next(reserve), file)
+    def _batches(self, opened: Sequence[Opened]) -> Iterator[Batch]:
+        fresh = sum(str(source.file.path) not in self.known for source in opened)
+        reserve = iter(sources.reserve_ids(self.workspace.catalog, "source_ids", fresh))
+        batch = self._batch()
+        for to_read in opened:
+            old = self.known.get(str(to_read.file.path))
+            source = SourceState(old.source_id if old else next(reserve), to_read.file)
             batch.open_source(source, begins=True)
-            self.selection.begin_source(fitted_before=self.tally.unchanged > 0)
-            for item in read_file(file.path, self.options, include, exclude, self.workspace.progress.advance):
-                if isinstance(item, Record):
-                    batch.add(item, file, self.selection)
-                elif isinstance(item, Reject):
-                    batch.reject(item)
-                else:
-                    batch.skip(item)
+            self.selection.begin_source(fitted_before=self.fitted_before)
+            for item in to_read.items(self.workspace.progress.advance):
+                self._put(batch, item, to_read.file)
                 if batch.records >= BATCH_RECORDS or batch.bytes >= BATCH_BYTES:
                     yield batch
-                    batch = Batch(self.options, self.update, self.allow_synthetic)
+                    batch = self._batch()
                     batch.open_source(source, begins=False)
             batch.close_source()
-            if batch.sources >= BATCH_RECORDS:
+            if len(batch.sources) >= BATCH_RECORDS:
                 yield batch
-                batch = Batch(self.options, self.update, self.allow_synthetic)
+                batch = self._batch()
         yield batch
+
+    def _batch(self) -> Batch:
+        return Batch(allow_synthetic=self.allow_synthetic)
+
+    def _put(self, batch: Batch, item: Item, file: SourceFile) -> None:
+        if isinstance(item, Record):
+            batch.add(item, file, self.selection)
+        elif isinstance(item, Reject):
+            batch.reject(item)
+        else:
+            batch.skip(item)

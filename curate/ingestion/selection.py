@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import orjson
-
 from curate.errors import BadRecord, SettingError
+from curate.ingestion.field_names import ABSENT, FieldWatch
+from curate.ingestion.label_sources import label_source
+from curate.ingestion.plain_values import metadata_json, plain
 from curate.modalities import Limits, is_known_media, load_modality, modality_of
 from curate.records import Record
 
@@ -22,12 +23,9 @@ _OBVIOUS = ("text", "content", "body", "document", "sentence")
 _PATIENCE = 20
 """Rows that may lack a named field at the start before the name is taken for a mistake."""
 
-_MAX_DEPTH = 200
-
 _ATOMS = (str, bool, type(None))
 _DATA_URL = re.compile(r"data:[\w.+-]+/[\w.+-]+;base64,", re.IGNORECASE)
 _NO_LIMITS = Limits()
-_ABSENT: Any = object()
 
 
 class Picked(NamedTuple):
@@ -40,6 +38,8 @@ class Picked(NamedTuple):
         external_id: the id that the source gives it.
         metadata: every field that was not picked, as JSON-like values; bytes are {"base64": …}, NaN and infinities None.
         modality: what the media, or else the text, is.
+        label_told, id_told: whether the label and the id were looked for and found, be it empty; what was not is left as it
+            is by an update.
     """
 
     text: str | None
@@ -48,6 +48,13 @@ class Picked(NamedTuple):
     external_id: str | None
     metadata: dict[str, Any]
     modality: str = "text"
+    label_told: bool = False
+    id_told: bool = False
+
+    @property
+    def content(self) -> str | bytes:
+        """What the sample's identity and its modality's validation are about."""
+        return self.media if self.media is not None else self.text or ""
 
 
 @dataclass(slots=True)
@@ -86,6 +93,7 @@ class Selection:
     _from: Callable[[Record, SourceFile], str] | None = field(default=None, init=False, repr=False, compare=False)
     _used: frozenset[str] = field(default=frozenset(), init=False, repr=False, compare=False)
     _nested: tuple[str, ...] = field(default=(), init=False, repr=False, compare=False)
+    _watch: FieldWatch = field(default_factory=lambda: FieldWatch({}), init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.label and self.label_from:
@@ -98,7 +106,10 @@ class Selection:
         named = [name for name in (*self.text, self.label, self.id, self.image) if name]
         object.__setattr__(self, "_used", frozenset(named))
         object.__setattr__(self, "_nested", tuple(name for name in named if "." in name))
-        object.__setattr__(self, "_from", _label_source(self.label_from) if self.label_from else None)
+        object.__setattr__(self, "_from", label_source(self.label_from) if self.label_from else None)
+        options = dict.fromkeys(self.text, "--text")
+        options |= {name: f"--{part}" for part in ("label", "id", "image") if (name := getattr(self, part))}
+        object.__setattr__(self, "_watch", FieldWatch(options))
 
     def begin_source(self, *, fitted_before: bool) -> None:
         """Choose the fields anew, so that what the rows of a source become depends on that source alone.
@@ -109,6 +120,20 @@ class Selection:
         state = self._state
         state.text_field = state.image_field = None
         state.good = state.good or fitted_before
+        if fitted_before:
+            self._watch.trust()
+
+    def check_names(self) -> None:
+        """Refuse a named field that the rows so far lack and none has had.
+
+        Raises:
+            SettingError: it names the fields that are near it.
+        """
+        self._watch.check()
+
+    def notes(self) -> list[str]:
+        """What the user should know of the named fields: which are missing in some rows."""
+        return self._watch.notes()
 
     def pick(self, record: Record, source: SourceFile) -> Picked:
         """Make a sample's parts of one record.
@@ -124,7 +149,7 @@ class Selection:
             told = _modality(record.modality, record.media)
             if record.media is None and record.text is not None:
                 load_modality(told).inspect(record.text, _NO_LIMITS)
-            return Picked(record.text, record.media, label, None, {}, told)
+            return Picked(record.text, record.media, label, None, {}, told, self._from is not None)
         state = self._state
         if not self.text and not self.image:
             self._settle(fields)
@@ -133,11 +158,14 @@ class Selection:
         told = _modality(record.modality, media)
         if text is not None:
             load_modality(told if media is None else "text").inspect(text, _NO_LIMITS)
+        found = self._watch.get(fields, self.label) if self.label else ABSENT
         if self.label:
-            label = _name(_get(fields, self.label), "bad-label")
-        external_id = _name(_get(fields, self.id), "bad-id") if self.id else None
+            label = _name(found, "bad-label")
+        number = self._watch.get(fields, self.id) if self.id else ABSENT
         state.good = True
-        return Picked(text, media, label, external_id, self._rest(fields), told)
+        label_told = self._from is not None or found is not ABSENT
+        rest = self._rest(fields)
+        return Picked(text, media, label, _name(number, "bad-id"), rest, told, label_told, number is not ABSENT)
 
     def _text(self, fields: Mapping[str, Any]) -> str | None:
         names = self.text
@@ -145,18 +173,17 @@ class Selection:
             name = names[0] if names else self._state.text_field
             if name is None:
                 return None
-            value = fields.get(name)
-            text = value if type(value) is str else self._one_text(fields, name)
+            text = self._one_text(fields, name)
         else:
             text = self.joiner.join([part for name in names if (part := self._one_text(fields, name)).strip()])
         return text
 
     def _one_text(self, fields: Mapping[str, Any], name: str) -> str:
-        value = _get(fields, name)
+        value = self._watch.get(fields, name)
         if type(value) is str:
             return value
-        if value is _ABSENT:
-            self._missing(name, fields)
+        if value is ABSENT:
+            self._missing(name)
             raise BadRecord("no-text", f"no field {name!r}; there are {', '.join(map(str, fields))}"[:200])
         if value is None or (type(value) is float and not math.isfinite(value)):
             raise BadRecord("no-text", f"the field {name!r} is null")
@@ -168,7 +195,7 @@ class Selection:
         name = self.image or self._state.image_field
         if name is None:
             return None
-        value = _get(fields, name)
+        value = self._watch.get(fields, name)
         if isinstance(value, dict):
             value = value.get("bytes")
         if isinstance(value, bytes) and value:
@@ -178,18 +205,16 @@ class Selection:
                 return base64.b64decode(value[match.end() :], validate=True)
             except ValueError as error:
                 raise BadRecord("no-image", str(error)) from None
-        if value is _ABSENT:
-            self._missing(name, fields)
+        if value is ABSENT:
+            self._missing(name)
         raise BadRecord("no-image", f"the field {name!r} holds no image bytes")
 
-    def _missing(self, name: str, fields: Mapping[str, Any]) -> None:
+    def _missing(self, name: str) -> None:
         """Stop when the first rows all lack a named field: that is a typing mistake, not bad data."""
         state = self._state
         state.bad += 1
         if not state.good and state.bad >= _PATIENCE:
-            raise SettingError(
-                f"none of the first {state.bad} rows has a field {name!r}", hint=f"the fields are {', '.join(map(str, fields))}"
-            )
+            self._watch.check(name)
 
     def _settle(self, fields: Mapping[str, Any]) -> None:
         """Choose the text or image field when none was named; a choice that fits the row stays."""
@@ -224,76 +249,15 @@ class Selection:
             rest.pop(state.image_field, None)
         for name, value in rest.items():
             if type(value) not in _ATOMS:
-                rest[name] = _plain(value)
+                rest[name] = plain(value)
         for path in self._nested:
             if path not in fields:
                 _drop(rest, path.split("."))
         return rest
 
 
-def metadata_json(metadata: Any) -> str:
-    """Write JSON-like values as JSON; an integer beyond 64 bits is written as text, NaN and infinities as null.
-
-    Raises:
-        BadRecord: `nested-too-deep`; never for what `Selection.pick` gave.
-    """
-    try:
-        return orjson.dumps(metadata, option=orjson.OPT_NON_STR_KEYS).decode()
-    except TypeError:
-        return orjson.dumps(_plain(metadata), option=orjson.OPT_NON_STR_KEYS).decode()
-
-
-def _label_source(text: str) -> Callable[[Record, SourceFile], str]:
-    kind, _, pattern = text.strip().partition(" ")
-    if kind == "file-name" and pattern.strip():
-        try:
-            regex = re.compile(pattern.strip())
-        except re.error as error:
-            raise SettingError(f"the regular expression {pattern.strip()!r} cannot be read: {error}") from None
-        return lambda record, source: _from_name(regex, record, source)
-    match = re.fullmatch(r"folder(?::([1-9]\d?))?", text.strip())
-    if match is None:
-        raise SettingError(
-            f"--label-from cannot be {text!r}",
-            hint="""--label-from folder, --label-from folder:2 or --label-from 'file-name ^([a-z]+)_'""",
-        )
-    level = int(match[1] or 1)
-    return lambda record, source: _from_folder(level, record, source)
-
-
-def _from_name(regex: re.Pattern[str], record: Record, source: SourceFile) -> str:
-    name = (record.path or source.path.name).rsplit("/", 1)[-1]
-    match = regex.search(name)
-    label = match and (match[1] if regex.groups else match[0])
-    if not label:
-        raise BadRecord("no-label-match", f"{regex.pattern!r} finds nothing in {name!r}"[:200])
-    return label
-
-
-def _from_folder(level: int, record: Record, source: SourceFile) -> str:
-    parts = record.path.split("/") if record.path else source.path.parts[1:]
-    if len(parts) <= level or not parts[-1 - level]:
-        raise BadRecord("no-label-match", f"{record.path or source.path} has no folder {level} above it"[:200])
-    return parts[-1 - level]
-
-
-def _get(fields: Mapping[str, Any], path: str) -> Any:
-    value = fields.get(path, _ABSENT)
-    if value is not _ABSENT or "." not in path:
-        return value
-    value = fields
-    for part in path.split("."):
-        if isinstance(value, Mapping):
-            value = value.get(part, _ABSENT)
-        elif isinstance(value, list) and part.isdecimal() and int(part) < len(value):
-            value = value[int(part)]
-        else:
-            return _ABSENT
-    return value
-
-
 def _drop(rest: dict[str, Any], parts: list[str]) -> None:
-    """Take one picked leaf out of nested metadata; the objects on the way are `_plain`'s copies. List items stay."""
+    """Take one picked leaf out of nested metadata; the objects on the way are `plain`'s copies. List items stay."""
     holder: Any = rest
     for part in parts[:-1]:
         if not isinstance(holder, dict) or part not in holder:
@@ -316,7 +280,7 @@ def _name(value: Any, reason: str) -> str | None:
         if "\0" in value:
             raise BadRecord(reason, "it holds a NUL")
         return value if value.strip() else None
-    if value is _ABSENT or value is None:
+    if value is ABSENT or value is None:
         return None
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -332,27 +296,3 @@ def _name(value: Any, reason: str) -> str | None:
 def _holds_media(value: Any) -> bool:
     data = value.get("bytes") if isinstance(value, dict) else value
     return isinstance(data, bytes) and is_known_media(data)
-
-
-def _plain(value: Any, depth: int = 0) -> Any:
-    """Copy a value as JSON can hold it.
-
-    Raises:
-        BadRecord: `nested-too-deep`; orjson writes no more than 254 levels.
-    """
-    kind = type(value)
-    if kind is str or kind is bool or value is None:
-        return value
-    if kind is int:
-        return value if -(2**63) <= value < 2**64 else str(value)
-    if kind is float:
-        return value if math.isfinite(value) else None
-    if depth > _MAX_DEPTH:
-        raise BadRecord("nested-too-deep", f"more than {_MAX_DEPTH} levels")
-    if isinstance(value, Mapping):
-        return {str(key): _plain(held, depth + 1) for key, held in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(held, depth + 1) for held in value]
-    if isinstance(value, bytes):
-        return {"base64": base64.b64encode(value).decode()}
-    return str(value)

@@ -69,7 +69,7 @@ class ParquetReader:
 
     def _batch(self, batch: pa.RecordBatch, names: list[str], before: int) -> Iterator[Record | Reject]:
         try:
-            columns = [_values(column) for column in batch.columns]
+            columns = [row_values(column) for column in batch.columns]
         except (ValueError, OverflowError, TypeError, KeyError):  # UnicodeDecodeError is a ValueError
             if batch.num_rows == 1:
                 yield Reject(f"row {before + 1}", "unreadable-value", _why(batch, names))
@@ -90,13 +90,14 @@ class ParquetReader:
 def _why(batch: pa.RecordBatch, names: list[str]) -> str:
     for name, column in zip(names, batch.columns, strict=True):
         try:
-            _values(column)
+            row_values(column)
         except (ValueError, OverflowError, TypeError, KeyError) as error:
             return f"{name}: {error}"[:200]
     return ""
 
 
-def _values(column: pa.Array) -> list[Any]:
+def row_values(column: pa.Array) -> list[Any]:
+    """The values of a column as a record has them: what JSON knows, and bytes."""
     import pyarrow as pa
     import pyarrow.types as kinds
 

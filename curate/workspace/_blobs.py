@@ -12,6 +12,9 @@ from pathlib import Path
 
 from curate.catalog import faults
 
+LEFTOVER = ".tmp"
+"""How the name of a file ends that a write has not finished."""
+
 
 class BlobStore:
     """A folder of immutable files, each named by the SHA-256 of its bytes."""
@@ -19,6 +22,7 @@ class BlobStore:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._made: set[str] = set()
+        self._swept = False
 
     @staticmethod
     def name(content_hash: str, suffix: str) -> str:
@@ -48,6 +52,8 @@ class BlobStore:
         Returns:
             How many were new.
         """
+        if not self._swept:  # one process writes at a time: what a killed one left is nobody's
+            self.sweep()
         root = str(self.root)
         token = secrets.token_hex(4)
         pending: list[tuple[str, str]] = []
@@ -58,7 +64,7 @@ class BlobStore:
                 continue
             seen.add(name)
             self._make_folder(name[:2])
-            temporary = f"{final}.{token}.tmp"
+            temporary = f"{final}.{token}{LEFTOVER}"
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
             try:
                 written = os.write(descriptor, data)
@@ -74,6 +80,18 @@ class BlobStore:
                 os.rename(temporary, final)  # noqa: PTH104
             _sync_file_system(root)
         return len(pending)
+
+    def sweep(self) -> int:
+        """Remove what killed writes left; only the process that may write does so.
+
+        Returns:
+            How many files there were.
+        """
+        self._swept = True
+        leftovers = [name for name in self.names() if name.endswith(LEFTOVER)]
+        for name in leftovers:
+            (self.root / name).unlink(missing_ok=True)
+        return len(leftovers)
 
     def names(self) -> Iterable[str]:
         """Every blob in the store, and every leftover of a killed write (they end in `.tmp`)."""

@@ -41,12 +41,12 @@ def test_windows_are_drawn_a_bounded_number_ahead(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_an_error_is_raised_where_its_result_would_have_come(name):
     came = []
-    with executor(name, 2) as pool, pytest.raises(ValueError, match="domain|nonnegative"):
+    with executor(name, 2) as pool, pytest.raises(ValueError, match=r"domain|nonnegative"):
         came.extend(pool.map(math.sqrt, [1.0, 4.0, -1.0, 9.0]))
     with executor(name, 1) as pool:
         results = pool.map(math.sqrt, [1.0, 4.0, -1.0])
         assert (next(results), next(results)) == (1.0, 2.0)
-        with pytest.raises(ValueError, match="domain|nonnegative"):
+        with pytest.raises(ValueError, match=r"domain|nonnegative"):
             next(results)
 
 

@@ -33,7 +33,7 @@ def refused(selection: Selection, fields: dict) -> str:
 def test_several_fields_are_joined_and_leave_the_metadata():
     selection = Selection(text=("question", "answer"), label="kind", id="n")
     row = {"question": "why?", "answer": "because", "kind": 3, "n": 7, "more": [1, None]}
-    assert pick(selection, row) == Picked("why?\n\nbecause", None, "3", "7", {"more": [1, None]})
+    assert pick(selection, row) == Picked("why?\n\nbecause", None, "3", "7", {"more": [1, None]}, "text", True, True)
     assert row["question"] == "why?"  # the record is left as it was
 
 
@@ -157,7 +157,7 @@ def test_images_come_from_bytes_structs_and_data_urls():
 
 def test_the_only_image_of_a_row_without_text_is_found():
     picked = pick(Selection(label="label"), {"image": {"bytes": PNG, "path": None}, "label": 9})
-    assert picked == Picked(None, PNG, "9", None, {}, "image")
+    assert picked == Picked(None, PNG, "9", None, {}, "image", True)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from PIL import Image
 
 from curate import plugins
 from curate.errors import InputError, SettingError
-from curate.ingestion import reading_pass
+from curate.ingestion import asked, reading_pass
 from curate.readers.opening import sources as listing
 from curate.steps.ingest import IngestReport, ingest
 from curate.workspace import Workspace, create_workspace, open_workspace
@@ -200,7 +200,7 @@ def test_a_second_run_opens_no_file(workspace, corpus, monkeypatch):
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a file was opened")
 
-    monkeypatch.setattr(reading_pass, "read_file", refuse)
+    monkeypatch.setattr(asked, "read_file", refuse)
     second = check(workspace, ingest(workspace, [corpus], dataset="d"))
     assert (second.read, second.unchanged, second.rejected) == (first.read, first.added, first.rejected)
     touch(corpus / "a.jsonl")

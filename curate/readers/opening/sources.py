@@ -46,7 +46,7 @@ class Sources:
     Attributes:
         files: in the order named; inside a folder sorted by name, part by part.
         skipped: what stood in named folders and was passed over: "no-reader", "hidden", "symlink", "not-a-file",
-            "excluded", "unreadable-folder". A hidden folder is one skip.
+            "excluded", "unreadable-folder", "name-is-not-utf-8". A hidden folder, or one of such a name, is one skip.
     """
 
     files: list[SourceFile]
@@ -68,15 +68,15 @@ class _Listing:
     def skip(self, path: str, reason: str) -> None:
         if path not in self.seen:
             self.seen.add(path)
-            self.skipped.append(Skip(path, reason))
+            self.skipped.append(Skip(_spoken(path), reason))
 
 
-def expand(paths: Sequence[str | Path], *, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> Sources:
+def expand(paths: str | Path | Sequence[str | Path], *, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> Sources:
     """List every file that the named files, folders and patterns stand for, each once.
 
     Args:
-        paths: a file, a folder (walked to any depth), or a glob pattern (`*`, `?`, `[…]`, `**`); a pattern that meets a folder
-            takes what is in it. A named symbolic link is followed, one met on the way is skipped.
+        paths: one or several: a file, a folder (walked to any depth), or a glob pattern (`*`, `?`, `[…]`, `**`); a pattern
+            that meets a folder takes what is in it. A named symbolic link is followed, one met on the way is skipped.
         include: globs over paths below a named folder; archives pass, because their members are asked again when they are read.
         exclude: likewise; archives do not pass.
 
@@ -85,8 +85,12 @@ def expand(paths: Sequence[str | Path], *, include: Sequence[str] = (), exclude:
     """
     listing = _Listing(path_filter(include, exclude), [], [], set())
     drops = path_filter((), exclude)
-    for named in paths:
+    for named in [paths] if isinstance(paths, str | os.PathLike) else paths:
         text = os.fspath(named)
+        if not _is_utf8(text):
+            raise InputError(
+                f"{_spoken(text)} has a name that is not UTF-8, so the catalog cannot hold it", hint="rename it first"
+            )
         target = Path(text).expanduser()
         if target.is_dir():
             root = target.resolve()
@@ -171,7 +175,19 @@ def _walk(
                 listing.take(entry.path, root, info)
 
 
+def _is_utf8(name: str) -> bool:
+    """Whether the bytes of a name are UTF-8; Python stands lone surrogates for those that are not."""
+    return name.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
+def _spoken(path: str) -> str:
+    """A path that can be printed and stored: what is no UTF-8 is written as an escape."""
+    return path.encode("utf-8", "backslashreplace").decode()
+
+
 def _refusal(entry: os.DirEntry[str]) -> str | None:
+    if not _is_utf8(entry.name):
+        return "name-is-not-utf-8"
     if entry.is_symlink():
         return "symlink"
     if entry.name.startswith("."):
@@ -194,6 +210,9 @@ def _entries(
             waiting.pop()
         elif not entry.is_dir(follow_symlinks=False):
             yield entry
+        elif not _is_utf8(entry.name):
+            if matches is None or matches(entry.path[strip:]):
+                listing.skip(entry.path, "name-is-not-utf-8")
         elif entry.name.startswith("."):
             if matches is None or matches(entry.path[strip:]):
                 listing.skip(entry.path, "hidden")
