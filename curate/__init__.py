@@ -19,6 +19,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 STEP_HOMES = {
+    "backup": "curate.steps.backup",
     "borderline": "curate.steps.borderline",
     "calibrate": "curate.steps.calibrate",
     "check": "curate.steps.check",

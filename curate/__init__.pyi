@@ -1,6 +1,7 @@
 """What `curate/__init__.py` imports lazily, for type checkers and editors; a test keeps the two alike."""
 
 from curate.errors import CurateError as CurateError
+from curate.steps.backup import backup as backup
 from curate.steps.borderline import borderline as borderline
 from curate.steps.calibrate import calibrate as calibrate
 from curate.steps.calibrate import reset_threshold as reset_threshold
@@ -22,6 +23,7 @@ from curate.steps.rename import rename as rename
 from curate.steps.report import report as report
 from curate.steps.reproduce import reproduce as reproduce
 from curate.steps.restore import restore as restore
+from curate.steps.restore_backup import restore_backup as restore_backup
 from curate.steps.rethreshold import rethreshold as rethreshold
 from curate.steps.revert import revert as revert
 from curate.steps.run import run_recipe as run_recipe

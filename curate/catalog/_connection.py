@@ -239,7 +239,7 @@ class Catalog:
         before = self.scalar("SELECT current_setting('memory_limit')")
         try:
             with suppress(duckdb.OutOfMemoryException):  # some of it is in use; the rest was given back
-                self.execute("SET memory_limit = '1MB'")
+                self.connection.execute("SET memory_limit = '1MB'")
         finally:
             self.execute(f"SET memory_limit = '{before}'")
 

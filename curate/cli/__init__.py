@@ -30,6 +30,7 @@ from curate.cli import (
     recipes,
     reporting,
     rethreshold,
+    safekeeping,
     synthesis,
     target_size,
     verdicts,
@@ -73,7 +74,7 @@ app = typer.Typer(
 )
 GROUPS = (
     corpus, datasets, filtering, dedupe, rethreshold, target_size, duplicates, borderline, explain, calibrate, verdicts,
-    asking, keeping, synthesis, reporting, evaluation, recipes, demo,
+    asking, keeping, safekeeping, synthesis, reporting, evaluation, recipes, demo,
 )  # fmt: skip
 for group in GROUPS:
     group.register(app)

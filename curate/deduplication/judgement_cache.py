@@ -68,10 +68,11 @@ class JudgementCache:
     def recall(self, contents: Contents) -> Judged | str | None:
         """What was judged before and holds still; why it does not hold, for a person; or None where nothing is known."""
         try:
-            head, data = self._file.read_bytes().split(b"\n", 1)
-            told = json.loads(head)
-            if told["sha256"] != hashlib.sha256(data).hexdigest():
+            digest, _, whole = self._file.read_bytes().partition(b"\n")
+            if digest.decode() != hashlib.sha256(whole).hexdigest():
                 return None
+            head, data = whole.split(b"\n", 1)
+            told = json.loads(head)
             rows, known, cut = int(told["rows"]), int(told["contents"]), int(told["first_bytes"])
             end = len(data) - known
             both = memoryview(data)
@@ -99,11 +100,11 @@ class JudgementCache:
             "contents": len(contents.first_row),
             "first_bytes": len(head),
             "notes": list(notes),
-            "sha256": hashlib.sha256(data).hexdigest(),
         }
         folder = self._file.parent
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(self._file, json.dumps(told).encode() + b"\n" + data)
+        whole = json.dumps(told).encode() + b"\n" + data
+        write_atomically(self._file, hashlib.sha256(whole).hexdigest().encode() + b"\n" + whole)
         others = sorted(folder.glob("*.ties"), key=lambda file: -file.stat().st_mtime)
         for old in others[MOST_FILES:]:
             old.unlink(missing_ok=True)

@@ -169,7 +169,7 @@ def _of_type(step: str, name: str, value: Any, kind: Any) -> Any:
 
 def steps_of_recipes() -> tuple[str, ...]:
     """Every step that a recipe may hold: those of the library but for the ones that answer with an open cursor or a recipe."""
-    return tuple(name for name in STEP_HOMES if name not in ("run_recipe", "sql", "open_dataset"))
+    return tuple(name for name in STEP_HOMES if name not in ("run_recipe", "sql", "open_dataset", "restore_backup"))
 
 
 def _function(step: str) -> Callable[..., Any]:

@@ -36,18 +36,19 @@ class _Manifest:
     Attributes:
         columns: the width and type of each.
         spans: of each the rows, the columns' SHA-256, and a note.
-        stamps: size and time of change of each column's file when the spans were last known to be whole.
     """
 
     columns: dict[str, tuple[int, str]] = field(default_factory=dict)
     spans: list[dict[str, Any]] = field(default_factory=list)
-    stamps: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> _Manifest:
         """What is there; nothing, where that cannot be understood."""
         try:
-            told = json.loads(path.read_text(encoding="utf-8"))
+            digest, _, text = path.read_bytes().partition(b"\n")
+            if digest.decode() != hashlib.sha256(text).hexdigest():
+                return cls()
+            told = json.loads(text)
             columns = {str(name): (int(width), np.dtype(kind).str) for name, (width, kind) in told["columns"].items()}
             if any(Path(name).name != name for name in columns):
                 return cls()
@@ -55,14 +56,14 @@ class _Manifest:
                 {"rows": int(s["rows"]), "sha256": {n: str(s["sha256"][n]) for n in columns}, "note": dict(s["note"])}
                 for s in told["spans"]
             ]
-            stamps = {name: (int(told["stamps"][name][0]), int(told["stamps"][name][1])) for name in columns}
-            return cls(columns, spans, stamps)
+            return cls(columns, spans)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return cls()
 
     def to_bytes(self) -> bytes:
-        """What `read` takes."""
-        return json.dumps({"columns": self.columns, "spans": self.spans, "stamps": self.stamps}, indent=1).encode()
+        """What `read` takes: the SHA-256 of what follows, and JSON."""
+        text = json.dumps({"columns": self.columns, "spans": self.spans}, indent=1).encode()
+        return hashlib.sha256(text).hexdigest().encode() + b"\n" + text
 
     @property
     def rows(self) -> int:
@@ -78,8 +79,7 @@ class _Manifest:
 class GrowingTable:
     """The rows that earlier runs added, each column an (n, width) memory map.
 
-    A file of the size and time that the manifest gives is taken to be whole, as `ingest` takes one to be unchanged; another is
-    read through first.
+    Every file is read through and hashed before it is used: half a second a gigabyte, and no flipped bit is ever believed.
 
     Args:
         folder: of this table alone.
@@ -116,8 +116,6 @@ class GrowingTable:
     def _whole_spans(self) -> int:
         """How many of the first spans are there, byte for byte."""
         known = self._known
-        if known.columns and all(_stamp(self._folder / name) == known.stamps[name] for name in known.columns):
-            return len(known.spans)
         least = len(known.spans)
         for name in known.columns:
             try:
@@ -161,7 +159,7 @@ class GrowingTable:
         spans = [*self._known.spans, added.span]
         if len(spans) > MOST_SPANS:
             spans = [{**self._as_one(added.columns, sum(span["rows"] for span in spans)), "note": added.span["note"]}]
-        self._known = _Manifest(added.columns, spans, {name: _stamp(self._folder / name) for name in added.columns})
+        self._known = _Manifest(added.columns, spans)
         write_atomically(self._folder / MANIFEST, self._known.to_bytes())
         self.columns = self._mapped()
 
@@ -221,14 +219,6 @@ class _Writer:
             os.fsync(file.fileno())
         digests = {name: digest.hexdigest() for name, digest in self._digests.items()}
         return _Added(self._columns, {"rows": self._rows, "sha256": digests, "note": dict(note)})
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    try:
-        found = path.stat()
-    except OSError:
-        return (-1, -1)
-    return found.st_size, found.st_mtime_ns
 
 
 def _digest(file: BinaryIO, size: int) -> str:

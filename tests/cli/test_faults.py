@@ -41,6 +41,8 @@ COMMANDS: dict[str, list[str]] = {
     "report": ["report", "-o", "report.html"],
     "models": ["models"],
     "run": ["run"],
+    "backup": ["backup", "copy"],
+    "restore-backup": ["restore-backup", "nowhere", "new"],
     "remove": ["remove", "digits", "--yes"],
     "rename": ["rename", "digits", "numbers"],
 }

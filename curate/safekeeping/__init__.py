@@ -1,0 +1,1 @@
+"""Backups of a workspace: each file once, by its content, under a manifest that is replaced last."""
