@@ -20,6 +20,8 @@ ADD_ROWS = 65_536
 RECALL_K = 10
 RECALL_GOAL = 0.97
 RECALL_QUERIES = 256
+FILTERED = 2
+"""Times the cells that the share of the filter asks for: what it leaves of the near cells may lie farther out."""
 TIE_ROOM = 16
 OUTGROWN = 1.5
 """Cells wanted to cells there are, from which on a grown index is built anew."""
@@ -94,7 +96,7 @@ class Ivf(FaissIndex):
 
     def _search(self, queries: NDArray[np.float32], k: int, allowed: NDArray[np.int64] | None) -> Hits:
         total = self.count() if allowed is None else len(allowed)
-        share = total / self.count()
+        share = total / self.count() if allowed is None else total / self.count() / FILTERED
         probes = min(self._native.nlist, round(self._native.nprobe / share * max(1, k / RECALL_K)))
         hits, cosines = self._probe(queries, k, probes, allowed)
         short = np.flatnonzero((hits >= 0).sum(1) < min(k, total))
