@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -100,7 +101,7 @@ def _location(workspace: Workspace, name: str) -> tuple[Path | str, bool, dict[s
         return workspace.root / "indexes", False, {}
     if said.location is None:
         return workspace.root / "indexes", False, dict(said.options)
-    return said.location, True, dict(said.options)
+    return (said.location if "://" in said.location else workspace.root / said.location), True, dict(said.options)
 
 
 def _basis(stamp: str | None) -> Any:
@@ -148,7 +149,8 @@ def _entries(workspace: Workspace, searched: Searched, ids: NDArray[np.int64]) -
 def _sweep_first_edition(folder: Path) -> None:
     """Delete snapshots that lay one folder higher in workspaces of before; nothing reads them any more."""
     for old in (*folder.glob("*.index"), folder / "manifest.json"):
-        old.unlink(missing_ok=True)
+        with suppress(OSError):
+            old.unlink(missing_ok=True)
 
 
 def nearest(

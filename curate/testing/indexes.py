@@ -43,7 +43,7 @@ def with_twins(rng: np.random.Generator, rows: int) -> tuple[NDArray[np.float32]
 
 def in_memory(index: type[Index], ids: NDArray[np.int64], vectors: NDArray[np.float32]) -> Index:
     """An index that holds these and is kept nowhere."""
-    opened = index.open(None, IndexSettings(dimension=vectors.shape[1]))
+    opened = index.open(None, IndexSettings(dimension=vectors.shape[1], threads=1))
     opened.upsert(Entries(ids, vectors))
     return opened
 

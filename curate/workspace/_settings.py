@@ -27,7 +27,7 @@ TEMPLATE = """\
 
 [index]
 # name = "auto"            # "flat" (exact), "ivf" or "hnsw"; auto: flat up to 200,000 vectors, ivf above
-# location = "indexes"     # where a store outside the workspace lies
+# location = "indexes"     # a folder, seen from the workspace, or the address of a store
 # options = {}             # settings of that index
 
 [limits]

@@ -33,7 +33,7 @@ def test_an_exact_index_answers_as_a_full_sort_does_ties_by_the_lower_id(name, s
     held = dict(zip(ids.tolist(), vectors, strict=True))
     queries = np.concatenate([unit(rng, 3), vectors[:2]])
     allowed = None if share is None else np.append(ids[rng.random(rows) < share], 10**9)
-    found = index_in_memory(name, ids, vectors).search(queries, k, filter=allowed)
+    found = index_in_memory(name, ids, vectors, threads=1).search(queries, k, filter=allowed)
     check_exact(found, slow_search(held, queries, k, None if allowed is None else set(allowed.tolist())))
 
 
@@ -45,13 +45,8 @@ def test_hits_are_allowed_distinct_sorted_true_and_as_many_as_there_are(name, se
     vectors, ids = with_twins(rng, rows)
     queries = unit(rng, 4)
     allowed = ids[rng.random(rows) < share] if share is not None and name in FILTERS else None
-    found = index_in_memory(name, ids, vectors).search(queries, k, filter=allowed)
+    found = index_in_memory(name, ids, vectors, threads=1).search(queries, k, filter=allowed)
     check_hits(found, dict(zip(ids.tolist(), vectors, strict=True)), queries, k, allowed)
-
-
-changes = st.lists(
-    st.tuples(st.sampled_from(["upsert", "remove", "reopen"]), st.integers(0, 10**6), st.integers(0, 40)), max_size=8
-)
 
 
 change = st.tuples(st.sampled_from(["upsert", "remove", "reopen"]), st.integers(0, 10**6), st.integers(0, 40))
@@ -86,6 +81,48 @@ def test_after_any_changes_it_holds_what_a_dict_would(name, steps, tmp_path_fact
         check_exact(index.search(queries, 9), slow_search(held, queries, 9))
 
 
+def recall(found, held, queries, k):
+    """The part of the k nearest that was found; 1 where there are none."""
+    if not held:
+        return 1.0
+    ids, vectors = np.array(list(held)), np.stack(list(held.values()))
+    nearest = ids[np.argsort(-(queries @ vectors.T), axis=1)[:, :k]]
+    return np.mean([len(set(a) & set(b)) / len(b) for a, b in zip(found[0], nearest, strict=True)])
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_a_filter_of_any_size_of_a_large_set_yields_k_hits(name):
+    rng = np.random.default_rng(4)
+    vectors, ids = unit(rng, 5000), rng.permutation(9000)[:5000].astype(np.int64)
+    held = dict(zip(ids.tolist(), vectors, strict=True))
+    index = index_in_memory(name, ids, vectors, threads=1)
+    queries = unit(rng, 5)
+    for share in (0, 0.0006, 0.004, 0.02, 0.1, 0.45, 0.8, 0.999):
+        allowed = ids[rng.random(len(ids)) < share]
+        found = index.search(queries, 20, filter=allowed)
+        check_hits(found, held, queries, 20, allowed)
+        assert recall(found, {number: held[number] for number in allowed.tolist()}, queries, 20) >= 0.9
+
+
+@pytest.mark.parametrize("name", OVER_VECTORS)
+def test_what_was_removed_or_replaced_is_no_hit_of_a_large_set_either(name):
+    rng = np.random.default_rng(6)
+    vectors, ids = unit(rng, 4000), np.arange(4000)
+    held = dict(zip(ids.tolist(), vectors, strict=True))
+    index = index_in_memory(name, ids, vectors, threads=1)
+    moved = unit(rng, 100)
+    index.upsert(Entries(np.arange(3950, 4050), moved))
+    held.update(zip(range(3950, 4050), moved, strict=True))
+    for gone in (np.arange(0, 500), np.arange(400, 1400), np.arange(1400, 1700)):
+        index.remove(gone)
+        for number in gone.tolist():
+            held.pop(number, None)
+        queries = np.concatenate([unit(rng, 3), vectors[gone[:3]], vectors[3950:3952]])
+        found = index.search(queries, 10)
+        check_hits(found, held, queries, 10)
+        assert recall(found, held, queries, 10) >= 0.9
+
+
 @pytest.mark.parametrize("name", OVER_VECTORS)
 def test_a_memory_map_is_indexed_as_it_lies(name, tmp_path):
     rng = np.random.default_rng(2)
@@ -105,6 +142,6 @@ def test_an_approximate_index_finds_nearly_all_of_the_ten_nearest(name):
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     queries = vectors[:200] + 0.1 * unit(rng, 200, 32)
     queries /= np.linalg.norm(queries, axis=1, keepdims=True)
-    index = index_in_memory(name, np.arange(6000), vectors)
+    index = index_in_memory(name, np.arange(6000), vectors, threads=1)
     truth = np.argsort(-(queries @ vectors.T), axis=1)[:, :10]
     assert np.mean([len(set(a) & set(b)) / 10 for a, b in zip(truth, index.search(queries, 10)[0], strict=True)]) >= 0.95

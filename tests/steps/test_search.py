@@ -270,12 +270,11 @@ def test_the_index_that_is_asked_for_answers(ws, name):
 
 def test_the_settings_choose_an_index_its_place_and_its_options(home, tmp_path):
     before = (home / "curate.toml").read_text()
-    place = tmp_path / "elsewhere"
     try:
-        (home / "curate.toml").write_text(f"[index]\nname = 'hnsw'\nlocation = '{place}'\noptions = {{links = 8}}\n")
+        (home / "curate.toml").write_text("[index]\nname = 'hnsw'\nlocation = 'nearby'\noptions = {links = 8}\n")
         with open_workspace(home, read_only=True) as ws:
             assert search(ws, "pin").index == "HNSW of 80 vectors, 8 links, 128 candidates"
-            assert list(place.rglob("*.index"))
+            assert list((home / "nearby" / "minilm" / "_all" / "hnsw").glob("*.index"))
             assert search(ws, "pin", index="flat").exact
         (home / "curate.toml").write_text("[index]\nname = 'hnsw'\noptions = {linsk = 8}\n")
         with open_workspace(home, read_only=True) as ws, pytest.raises(SettingError, match="linsk"):
