@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -77,3 +79,53 @@ def test_a_training_of_an_old_workspace_is_known_again_by_its_command(old: Path)
         assert (report.already, report.model, report.steps) == (True, "pictures", 4)
         other = train(workspace, "diffusion", "digits/train", preset="tiny", settings={**tiny, "objective": "epsilon"})
         assert not other.already
+
+
+KILLED = """
+import os, sys, duckdb
+from curate.catalog._migrations import migrate
+
+class KilledBeforeItsCheckpoint:
+    def __init__(self, connection):
+        self.connection = connection
+
+    def __getattr__(self, name):
+        return getattr(self.connection, name)
+
+    def execute(self, statement, *parameters):
+        if statement == "CHECKPOINT":
+            os._exit(9)
+        return self.connection.execute(statement, *parameters)
+
+migrate(KilledBeforeItsCheckpoint(duckdb.connect(sys.argv[1], config={"checkpoint_threshold": "1GB"})))
+"""
+
+
+def test_an_upgrade_that_is_killed_after_its_migrations_is_replayed_by_the_next_open(old: Path):
+    before = asked(old / "catalog.duckdb")
+    child = subprocess.run([sys.executable, "-c", KILLED, str(old / "catalog.duckdb")])
+    assert child.returncode == 9 and (old / "catalog.duckdb.wal").exists()
+    with open_workspace(old) as workspace:
+        assert check(workspace, fast=True).findings == ()
+    assert asked(old / "catalog.duckdb") == before
+
+
+def test_an_old_workspace_takes_modalities_that_its_release_did_not_know(old: Path):
+    with open_workspace(old) as workspace:
+        catalog = workspace.catalog
+        indexes = {row[0] for row in catalog.rows("SELECT index_name FROM duckdb_indexes()")}
+        assert {"synthetic_by_draw", "sources_by_uri", "splits_by_name"} <= indexes
+        assert catalog.scalar("SELECT count(*) FROM real_samples WHERE facts IS NOT NULL") == 0
+        highest = catalog.scalar("SELECT max(sample_id) FROM samples")
+        catalog.execute(
+            """INSERT INTO real_samples
+                   (dataset_id, source_id, locator, modality, content_hash, occurrence, blob, size_bytes, run_id)
+               VALUES (1, 1, '', 'tune', 'x', 0, 'ab/x.tune', 1, 1)"""
+        )
+        assert catalog.scalar("SELECT sample_id FROM real_samples WHERE modality = 'tune'") > highest
+        with pytest.raises(duckdb.ConstraintException):  # a sample has a content somewhere
+            catalog.execute(
+                """INSERT INTO real_samples (dataset_id, source_id, locator, modality, content_hash, occurrence, size_bytes,
+                                             run_id)
+                   VALUES (1, 1, '', 'tune', 'y', 0, 1, 1)"""
+            )
