@@ -12,6 +12,7 @@ import jinja2
 
 from curate import __version__
 from curate.catalog import reporting, vectors
+from curate.modalities import load_modality
 from curate.reporting import facts as facts
 from curate.reporting.charts import gauge
 from curate.reporting.facts import DatasetFacts
@@ -85,6 +86,10 @@ def _totals(found: list[DatasetFacts]) -> dict[str, int]:
     return dict(total)
 
 
+def _plural(modality: str) -> str:
+    return load_modality(modality).plural
+
+
 def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
@@ -94,7 +99,15 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        n=number, figure=figure, share=share, took=took, when=when, visible=shown, named=named, settings=settings
+        n=number,
+        figure=figure,
+        share=share,
+        took=took,
+        when=when,
+        visible=shown,
+        named=named,
+        settings=settings,
+        plural=_plural,
     )
     environment.globals["gauge"] = gauge
     return environment
