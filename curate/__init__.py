@@ -41,6 +41,7 @@ STEP_HOMES = {
     "reproduce": "curate.steps.reproduce",
     "reset_threshold": "curate.steps.calibrate",
     "restore": "curate.steps.restore",
+    "restore_backup": "curate.steps.restore_backup",
     "revert": "curate.steps.revert",
     "rethreshold": "curate.steps.rethreshold",
     "run_recipe": "curate.steps.run",

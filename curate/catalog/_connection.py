@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from curate.catalog import faults
+from curate.catalog._digests import Shape, Totals, totals
 from curate.catalog._failures import damaged, told
 from curate.catalog._migrations import migrate, require_current
 from curate.catalog._sealing import Sealing, Write, written
@@ -269,6 +270,11 @@ class Catalog:
             except BaseException:
                 self._roll_back()  # it may have been committed all the same
                 raise
+
+    def totals(self, shape: Shape) -> Totals:
+        """Digest every row of a table, by run."""
+        with self._spoken():
+            return totals(self.connection, shape)
 
     @property
     def sealed_for(self) -> int | None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from curate.catalog._connection import Catalog
-from curate.catalog._digests import Total, shapes, totals
+from curate.catalog._digests import Total, Totals, shapes
 from curate.catalog._sealing import self_seal
+from curate.errors import WorkspaceDamaged
 
 
 class Broken(NamedTuple):
@@ -17,6 +18,7 @@ class Broken(NamedTuple):
         sealed: how many rows were sealed; None where nobody sealed any.
         found: how many there are.
         sealed_by: the run that sealed them last; None: none, or an upgrade.
+        damage: why the table cannot be read at all, or None.
     """
 
     table: str
@@ -24,19 +26,26 @@ class Broken(NamedTuple):
     sealed: int | None
     found: int
     sealed_by: int | None
+    damage: str | None = None
 
 
 def broken(catalog: Catalog) -> list[Broken]:
     """Digest every table again and compare with the seals, by table and run."""
     known = shapes(catalog.connection)
-    now = {table: totals(catalog.connection, shape) for table, shape in known.items()}
-    sealed: dict[tuple[str, int], tuple[Total, int | None]] = {}
+    now: dict[str, Totals] = {}
     found: list[Broken] = []
+    for table, shape in known.items():
+        try:
+            now[table] = catalog.totals(shape)
+        except WorkspaceDamaged as error:
+            found.append(Broken(table, 0, None, 0, None, str(error)))
+    unread = known.keys() - now.keys()
+    sealed: dict[tuple[str, int], tuple[Total, int | None]] = {}
     for table, run_id, rows, digest, sealed_by, sealed_at, seal in catalog.rows(_SEALS):
         there = now.get(table, {}).get(run_id, Total())
         if (table, run_id) in sealed or seal != self_seal(table, run_id, rows, digest, sealed_by, sealed_at):
             found.append(Broken("seals", run_id, None, 1, sealed_by))
-        elif (rows, digest) != there:
+        elif (rows, digest) != there and table not in unread:
             found.append(Broken(table, run_id, rows, there.rows, sealed_by))
         sealed[table, run_id] = Total(rows, digest), sealed_by
     for table, runs in now.items():

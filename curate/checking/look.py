@@ -12,6 +12,8 @@ from curate.workspace import Workspace
 
 JUDGE_ANEW = "curate dedupe DATASET, which judges anew"
 """What to do where evidence is wrong."""
+FROM_BACKUP = "curate restore-backup BACKUP NEW_FOLDER, or find out who wrote to the catalog: only curate should"
+"""What to do where the catalog is not as curate wrote it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from curate.catalog import checks, files, schema, seals
 from curate.catalog.seals import Broken
-from curate.checking.look import Look
+from curate.checking.look import FROM_BACKUP, Look
 from curate.workspace.sealed_files import altered_files, file_hash, settings_file
 
-_FROM_BACKUP = "curate restore-backup, or find out who wrote to the catalog: only curate should"
 _SHOWN = 20
 
 
@@ -16,14 +15,16 @@ def rows_are_as_sealed(look: Look) -> int:
     broken = seals.broken(look.catalog)
     for one in broken[:_SHOWN]:
         ids = [one.run_id] if one.run_id else []
-        look.broken(_sentence(one), ids=ids, count=max(abs(one.found - (one.sealed or 0)), 1), hint=_FROM_BACKUP)
+        look.broken(_sentence(one), ids=ids, count=max(abs(one.found - (one.sealed or 0)), 1), hint=FROM_BACKUP)
     if len(broken) > _SHOWN:
-        look.broken(f"and {len(broken) - _SHOWN:,} more runs' rows", count=len(broken) - _SHOWN, hint=_FROM_BACKUP)
+        look.broken(f"and {len(broken) - _SHOWN:,} more runs' rows", count=len(broken) - _SHOWN, hint=FROM_BACKUP)
     return seals.sealed_rows(look.catalog)
 
 
 def _sentence(one: Broken) -> str:
     whose = f"rows of run {one.run_id} in the table {one.table}" if one.run_id else f"rows in the table {one.table}"
+    if one.damage:
+        return f"the table {one.table} cannot be read: {one.damage}"
     if one.table == "seals":
         return f"a seal in the table seals was itself altered (of run {one.run_id})"
     if one.sealed is None:
@@ -42,7 +43,7 @@ def schema_is_the_migrations(look: Look) -> int:
             "altered": f"the {found.kind} {found.name} is not as the migrations define it",
             "unknown": f"the {found.kind} {found.name} was made by no migration",
         }[found.state]
-        look.broken(message, count=1, hint=_FROM_BACKUP)
+        look.broken(message, count=1, hint=FROM_BACKUP)
     return schema.defined(look.catalog)
 
 

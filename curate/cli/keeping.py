@@ -145,6 +145,9 @@ def check(
     clean: Annotated[
         bool, typer.Option("--clean", help="Remove what killed commands left behind in the blob folders.")
     ] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Mend what loses nothing: remove leftovers and caches, which are built again.")
+    ] = False,
     workspace: WorkspaceOption = None,
     wait: WaitOption = 0.0,
     as_json: JsonOption = False,
@@ -156,7 +159,7 @@ def check(
     from curate.steps.check import check as step
 
     with opened(workspace, wait=wait) as ws:
-        report = step(ws, fast=fast, clean=clean)
+        report = step(ws, fast=fast, clean=clean, repair=repair)
     show(report, as_json, _describe_check)
     if report.findings:
         raise typer.Exit(1)

@@ -5,10 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from curate.catalog import checks
 from curate.checking import blobs, evidence, guards, seals, splits, vectors
-from curate.checking.look import Finding, Look, apply_rule
+from curate.checking.look import FROM_BACKUP, Finding, Look, apply_rule
+from curate.checking.repair import remove_caches, remove_leftovers
+from curate.errors import CurateError
 from curate.reports import Report
 from curate.workspace import Workspace
 
@@ -48,23 +51,30 @@ class CheckReport(Report):
     seconds: float
 
 
-def check(workspace: Workspace, *, fast: bool = False, clean: bool = False) -> CheckReport:
+def check(workspace: Workspace, *, fast: bool = False, clean: bool = False, repair: bool = False) -> CheckReport:
     """Hold every invariant against the workspace. Nothing in the catalog is changed.
+
+    What is so damaged that it cannot be looked at is a finding like any other; the rest is looked at all the same.
 
     Args:
         fast: look at files by presence and size only, and do not embed samples anew.
         clean: remove what killed commands left in the blob folders (files ending in `.tmp`).
+        repair: mend what can be mended without losing anything: `clean`, the same in the models' folders, and the caches in
+            `indexes/` go, which are built again. The notes say what was done.
     """
     started = time.monotonic()
-    look = Look(workspace, fast=fast, clean=clean)
+    look = Look(workspace, fast=fast, clean=clean or repair)
+    if repair:
+        remove_leftovers(look)
+        remove_caches(look)
     checked: dict[str, int] = {}
     workspace.progress.start("checking", total=len(checks.RULES) + len(INVARIANTS), unit="invariants")
     for rule in checks.RULES:
-        checked[rule.invariant] = max(checked.get(rule.invariant, 0), apply_rule(look, rule))
+        held = _held(look, rule.invariant, partial(apply_rule, rule=rule))
+        checked[rule.invariant] = max(checked.get(rule.invariant, 0), held)
         workspace.progress.advance(1)
     for invariant, prove in INVARIANTS:
-        look.invariant = invariant
-        checked[invariant] = max(checked.get(invariant, 0), prove(look))
+        checked[invariant] = max(checked.get(invariant, 0), _held(look, invariant, prove))
         workspace.progress.advance(1)
     look.notes.extend(checks.noted(workspace.catalog))
     workspace.progress.finish()
@@ -76,3 +86,15 @@ def check(workspace: Workspace, *, fast: bool = False, clean: bool = False) -> C
         fast=fast,
         seconds=round(time.monotonic() - started, 3),
     )
+
+
+def _held(look: Look, invariant: str, prove: Callable[[Look], int]) -> int:
+    """How many items an invariant was held against; what it stumbles over is what it is there to name."""
+    look.invariant = invariant
+    try:
+        return prove(look)
+    except Exception as error:  # noqa: BLE001 (whatever damage does to the code that looks at it)
+        said = (str(error).splitlines() or [""])[0]
+        kind = "" if isinstance(error, CurateError) else f"{type(error).__name__}: "
+        look.broken(f"it could not be looked at: {kind}{said}", count=1, hint=getattr(error, "hint", None) or FROM_BACKUP)
+        return 0

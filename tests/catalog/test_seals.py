@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -49,6 +50,10 @@ def insert(catalog: Catalog, table: str, columns: tuple[tuple[str, str], ...], n
         "dataset_id": "1", "model_id": "1", "owner": "'user'",
     }  # fmt: skip
     plain = {"VARCHAR": f"'v{number}'", "JSON": "'{}'", "BOOLEAN": "true", "TIMESTAMP": "now()::TIMESTAMP", "DOUBLE": "0.5"}
+    found = catalog.rows("SELECT constraint_text FROM duckdb_constraints() WHERE table_name = ?", [table])
+    rules = " ".join(str(row[0]) for row in found)
+    listed = dict(re.findall(r"\(?(\w+) IN \('(\w+)'", rules))  # the first value that a CHECK allows
+    given |= {name: f"'{value}'" for name, value in listed.items() if name not in given}
     if table == "models":
         given["model_id"] = str(number)
     values = [given.get(name) or plain.get(kind, str(number)) for name, kind in columns]
