@@ -81,10 +81,11 @@ def _model(workspace: Workspace, dataset: str, name: str) -> None:
         "SELECT d.dataset_id, split_id FROM splits JOIN datasets d USING (dataset_id) WHERE d.name = ?", [dataset]
     )  # fmt: skip
     model_id = catalog.scalar(
-        """INSERT INTO models (name, family, dataset_id, split_id, part, settings, folder, checkpoint_hash, depth, run_id)
-           VALUES (?, 'markov', ?, ?, 'train', '{}', ?, 'c0ffee', 0, 1) RETURNING model_id""",
-        [name, dataset_id, split_id, name],
+        """INSERT INTO models (name, family, dataset_id, settings, folder, checkpoint_hash, depth, run_id)
+           VALUES (?, 'markov', ?, '{}', ?, 'c0ffee', 0, 1) RETURNING model_id""",
+        [name, dataset_id, name],
     )
+    catalog.execute("INSERT INTO model_sources VALUES (?, ?, ?, 'train')", [model_id, dataset_id, split_id])
     for step in range(1, 61):
         catalog.execute("INSERT INTO losses VALUES (1, ?, ?, 'train', ?)", [model_id, step, 40.0 / step])
     catalog.execute("INSERT INTO losses VALUES (1, ?, 60, 'validation', 1.25), (1, ?, 30, 'validation', 2.5)", [model_id] * 2)

@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from curate import check, dedupe, embed, open_workspace, reproduce, train
+from curate import check, dedupe, embed, models, open_workspace, reproduce, train
 from curate.errors import SettingError
 
 FIXTURE = Path(__file__).parent / "fixtures" / "workspace-0.1.0.tar.gz"
@@ -28,6 +28,7 @@ COUNTED = (
     "models",
     "sources",
 )
+LINEAGE = "sample_id, model, checkpoint_hash, trained_on, split, split_version, members_hash, part, seed, draw_index, settings"
 STATES = "SELECT dataset, origin, state, count(*), sum(sample_id) FROM samples GROUP BY ALL ORDER BY ALL"
 
 
@@ -129,3 +130,21 @@ def test_an_old_workspace_takes_modalities_that_its_release_did_not_know(old: Pa
                                              run_id)
                    VALUES (1, 1, '', 'tune', 'y', 0, 1, 1)"""
             )
+
+
+def test_the_models_of_an_old_workspace_keep_what_they_learned_from_and_get_an_objective(old: Path):
+    with duckdb.connect(str(old / "catalog.duckdb"), read_only=True) as catalog:
+        before = catalog.execute(f"SELECT {LINEAGE} FROM lineage ORDER BY sample_id").fetchall()
+        learned = catalog.execute("SELECT model_id, dataset_id, split_id, part FROM models ORDER BY model_id").fetchall()
+    with open_workspace(old) as workspace:
+        rows = workspace.catalog.rows
+        assert rows(f"SELECT {LINEAGE} FROM lineage ORDER BY sample_id") == before
+        assert rows("SELECT model_id, dataset_id, split_id, part FROM model_sources ORDER BY model_id") == learned
+        assert rows("SELECT name, objective, parent_id FROM models ORDER BY name") == [
+            ("pictures", "flow_matching", None),
+            ("words", "next_token", None),
+        ]
+        assert [(m.name, m.objective, m.trained_on) for m in models(workspace)] == [
+            ("pictures", "flow_matching", "digits@default:1/train"),
+            ("words", "next_token", "questions@default:1/train"),
+        ]

@@ -188,7 +188,8 @@ RULES: tuple[Rule, ...] = (
         "SELECT count(*) FROM synthetic_samples WHERE parents::VARCHAR <> '[]'",
         """SELECT s.sample_id FROM (SELECT sample_id, model_id, unnest(from_json(parents, '["BIGINT"]')) AS parent
                                     FROM synthetic_samples) s
-           JOIN models m USING (model_id) JOIN split_members held ON held.split_id = m.split_id AND held.sample_id = s.parent
+           JOIN model_sources o USING (model_id)
+           JOIN split_members held ON held.split_id = o.split_id AND held.sample_id = s.parent
            WHERE held.part <> 'train'""",
         "{count} synthetic samples were made from a parent that is held out",
         "curate export without --include-synthetic, and generate anew",
@@ -196,9 +197,9 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "provenance",
         "SELECT count(*) FROM synthetic_samples",
-        f"""SELECT s.sample_id FROM synthetic_samples s JOIN models m USING (model_id)
+        f"""SELECT s.sample_id FROM synthetic_samples s LEFT JOIN models m USING (model_id)
             WHERE m.checkpoint_hash IS NULL OR s.depth <= m.depth
-               OR NOT EXISTS (SELECT 1 FROM splits p WHERE p.split_id = m.split_id)
+               OR NOT EXISTS (SELECT 1 FROM model_sources o JOIN splits p USING (split_id) WHERE o.model_id = s.model_id)
                OR NOT EXISTS (SELECT 1 FROM runs r WHERE r.run_id = s.run_id)
                OR (s.text IS NULL AND s.blob IS NULL)
                OR json_type(s.settings) <> 'OBJECT' OR json_type(s.parents) <> 'ARRAY'

@@ -55,7 +55,8 @@ def forget_if_empty(catalog: Catalog, name: str) -> None:
     catalog.execute(
         """DELETE FROM datasets WHERE name = ?
              AND dataset_id NOT IN (SELECT dataset_id FROM sources) AND dataset_id NOT IN (SELECT dataset_id FROM real_samples)
-             AND dataset_id NOT IN (SELECT dataset_id FROM splits) AND dataset_id NOT IN (SELECT dataset_id FROM models)""",
+             AND dataset_id NOT IN (SELECT dataset_id FROM splits) AND dataset_id NOT IN (SELECT dataset_id FROM models)
+             AND dataset_id NOT IN (SELECT dataset_id FROM model_sources)""",
         [name],
     )
 

@@ -95,19 +95,25 @@ def synthetic_digest(catalog: Catalog) -> str:
 
 
 def drawn_models(catalog: Catalog, split: Split) -> list[Drawn]:
-    """The trained models of a split's dataset, by name, with how many accepted samples each has."""
+    """The trained models that learned from a split's dataset, by name, with how many accepted samples each has."""
     rows = catalog.rows(
-        """SELECT m.model_id, m.name, m.family, d.name || '@' || p.name || ':' || p.version || '/' || m.part,
-                  count(s.sample_id),
-                  p.name = ? AND NOT EXISTS (
-                      SELECT 1 FROM split_members learned JOIN split_members held USING (sample_id)
-                      WHERE learned.split_id = m.split_id AND learned.part = m.part
-                        AND held.split_id = ? AND held.part <> 'train')
-           FROM models m JOIN splits p USING (split_id) JOIN datasets d ON d.dataset_id = p.dataset_id
-           LEFT JOIN synthetic_samples s ON s.model_id = m.model_id AND s.status = 'accepted'
-           WHERE p.dataset_id = ?
-           GROUP BY m.model_id, m.name, m.family, d.name, p.name, p.version, m.part, m.split_id ORDER BY m.name""",
-        [split.name, split.split_id, split.dataset_id],
+        """WITH sources AS (
+               SELECT o.model_id, o.split_id, o.part, p.dataset_id, p.name AS split,
+                      d.name || '@' || p.name || ':' || p.version || '/' || o.part AS reference
+               FROM model_sources o JOIN splits p USING (split_id) JOIN datasets d ON d.dataset_id = o.dataset_id),
+           unclean AS (
+               SELECT model_id FROM sources WHERE dataset_id = $dataset AND split <> $name
+               UNION
+               SELECT o.model_id FROM sources o
+               JOIN split_members learned ON learned.split_id = o.split_id AND learned.part = o.part
+               JOIN split_members held ON held.sample_id = learned.sample_id
+               WHERE held.split_id = $split AND held.part <> 'train')
+           SELECT m.model_id, m.name, m.family,
+                  (SELECT string_agg(reference, ' + ' ORDER BY reference) FROM sources o WHERE o.model_id = m.model_id),
+                  (SELECT count(*) FROM synthetic_samples s WHERE s.model_id = m.model_id AND s.status = 'accepted'),
+                  m.model_id NOT IN (SELECT model_id FROM unclean)
+           FROM models m WHERE m.model_id IN (SELECT model_id FROM sources WHERE dataset_id = $dataset) ORDER BY m.name""",
+        {"name": split.name, "split": split.split_id, "dataset": split.dataset_id},
     )
     return [Drawn(*row) for row in rows]
 

@@ -14,25 +14,51 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+class ModelSource(NamedTuple):
+    """One part of a frozen split that a model learned from."""
+
+    dataset_id: int
+    split_id: int
+    part: str
+
+
 class ModelRow(NamedTuple):
-    """A trained generator, or one whose training was interrupted (`checkpoint_hash` is None)."""
+    """A trained generator, or one whose training was interrupted (`checkpoint_hash` is None).
+
+    Attributes:
+        objective: what its loss asks for; None where that was not recorded.
+        parent_id: the model that its training went on from.
+        base_model: a pretrained model from elsewhere that it started from.
+        dataset_id, dataset: which its draws belong to.
+        sources: what it learned from; the first one is of that dataset.
+    """
 
     model_id: int
     name: str
     family: str
+    objective: str | None
+    parent_id: int | None
+    base_model: str | None
     dataset_id: int
     dataset: str
-    split_id: int
-    base_model: str | None
     settings: dict[str, Any]
     folder: str
     checkpoint_hash: str | None
     depth: int
     run_id: int
+    sources: tuple[ModelSource, ...]
+
+    @property
+    def split_id(self) -> int:
+        """The split of its first source."""
+        return self.sources[0].split_id
 
 
-_SELECT = """SELECT m.model_id, m.name, m.family, m.dataset_id, d.name, m.split_id, m.base_model, m.settings::VARCHAR, m.folder,
-                    m.checkpoint_hash, m.depth, m.run_id
+_SELECT = """SELECT m.model_id, m.name, m.family, m.objective, m.parent_id, m.base_model, m.dataset_id, d.name,
+                    m.settings::VARCHAR, m.folder, m.checkpoint_hash, m.depth, m.run_id,
+                    (SELECT list((o.dataset_id, o.split_id, o.part)
+                                 ORDER BY o.dataset_id <> m.dataset_id, o.dataset_id, o.split_id)
+                     FROM model_sources o WHERE o.model_id = m.model_id)
              FROM models m JOIN datasets d USING (dataset_id)"""
 
 
@@ -81,24 +107,28 @@ def create(
     *,
     name: str,
     family: str,
+    objective: str,
     split: Split,
+    parent_id: int | None,
     base_model: str | None,
     settings: dict[str, Any],
     folder: str,
     depth: int,
     run_id: int,
 ) -> int:
-    """Record that a model is being trained; returns its id."""
-    return int(
+    """Record that a model is being trained on the train part of a split; returns its id."""
+    model_id = int(
         catalog.scalar(
-            """INSERT INTO models (name, family, dataset_id, split_id, part, base_model, settings, folder, depth, run_id)
-               VALUES (?, ?, ?, ?, 'train', ?, ?, ?, ?, ?) RETURNING model_id""",
+            """INSERT INTO models (name, family, objective, parent_id, base_model, dataset_id, settings, folder, depth, run_id)
+               VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING model_id""",
             [
-                name, family, split.dataset_id, split.split_id, base_model, json.dumps(settings, sort_keys=True), folder, depth,
-                run_id,
+                name, family, objective, parent_id, base_model, split.dataset_id, json.dumps(settings, sort_keys=True), folder,
+                depth, run_id,
             ],
         )
     )  # fmt: skip
+    catalog.execute("INSERT INTO model_sources VALUES (?, ?, ?, 'train')", [model_id, split.dataset_id, split.split_id])
+    return model_id
 
 
 def finish(
@@ -141,8 +171,9 @@ def accepted_of_split(catalog: Catalog, split: Split, max_depth: int) -> pa.Tabl
     """
     return catalog.table(
         """SELECT s.sample_id, s.modality, s.label, s.text, s.blob, s.content_hash, s.depth
-           FROM synthetic_samples s JOIN models m USING (model_id)
-           WHERE m.split_id = ? AND s.status = 'accepted' AND s.depth <= ? ORDER BY s.sample_id""",
+           FROM synthetic_samples s
+           WHERE s.model_id IN (SELECT model_id FROM model_sources WHERE split_id = ?)
+             AND s.status = 'accepted' AND s.depth <= ? ORDER BY s.sample_id""",
         [split.split_id, max_depth],
     )
 
@@ -154,5 +185,5 @@ def stream_losses(catalog: Catalog, model_id: int) -> Iterator[tuple[int, str, f
 
 def _model(row: tuple[Any, ...]) -> ModelRow:
     values = list(row)
-    values[7] = json.loads(values[7])
+    values[8], values[13] = json.loads(values[8]), tuple(ModelSource(*source) for source in values[13] or ())
     return ModelRow(*values)

@@ -62,9 +62,12 @@ def splits(catalog: Catalog) -> list[dict[str, Any]]:
 def models(catalog: Catalog) -> list[dict[str, Any]]:
     """Every model, with whether its training is done and how many samples it drew."""
     rows = catalog.rows(
-        """SELECT m.name, m.family, d.name, p.name, m.checkpoint_hash IS NOT NULL, m.depth,
+        """SELECT m.name, m.family, d.name,
+                  (SELECT string_agg(p.name, ' + ' ORDER BY p.split_id) FROM model_sources o JOIN splits p USING (split_id)
+                   WHERE o.model_id = m.model_id),
+                  m.checkpoint_hash IS NOT NULL, m.depth,
                   (SELECT count(*) FROM synthetic_samples s WHERE s.model_id = m.model_id)
-           FROM models m JOIN datasets d USING (dataset_id) LEFT JOIN splits p USING (split_id) ORDER BY m.model_id"""
+           FROM models m JOIN datasets d USING (dataset_id) ORDER BY m.model_id"""
     )
     names = ("name", "family", "dataset", "split", "trained", "depth", "drawn")
     return [dict(zip(names, row, strict=True)) for row in rows]

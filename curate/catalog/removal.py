@@ -150,11 +150,10 @@ def _orphaned(catalog: Catalog) -> int:
 
 def _others(catalog: Catalog, dataset_id: int) -> tuple[str, ...]:
     """Models of other datasets that learned from this one too, or that go on from a model of it."""
-    columns = {row[0]: row[1] for row in catalog.rows("SELECT table_name, list(column_name) FROM duckdb_columns() GROUP BY 1")}
-    learned = ["false"]
-    if "model_sources" in columns:
-        learned.append(f"model_id IN (SELECT model_id FROM model_sources WHERE dataset_id = {dataset_id})")
-    if "parent_id" in columns["models"]:
-        learned.append("parent_id IN (SELECT model_id FROM gone_models)")
-    rows = catalog.rows(f"SELECT name FROM models WHERE dataset_id <> ? AND ({' OR '.join(learned)}) ORDER BY 1", [dataset_id])
+    rows = catalog.rows(
+        """SELECT name FROM models WHERE dataset_id <> $dataset
+             AND (model_id IN (SELECT model_id FROM model_sources WHERE dataset_id = $dataset)
+                  OR parent_id IN (SELECT model_id FROM gone_models)) ORDER BY 1""",
+        {"dataset": dataset_id},
+    )
     return tuple(name for (name,) in rows)

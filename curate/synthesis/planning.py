@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from curate import plugins
@@ -98,11 +99,21 @@ def model_of(workspace: Workspace, plan: Plan, base: str | None, name: str | Non
         if name is not None and any(m.name == name for m in models.every(catalog)):
             raise SettingError(f"a model is called {name!r} already, and it was trained otherwise", hint="another --name")
         chosen = name or models.fresh_name(catalog, f"{plan.split.dataset}-{plan.family.rpartition('-')[2]}")
+        parent = _parent(workspace, base)
         model_id = models.create(
-            catalog, name=chosen, family=plan.family, split=plan.split, base_model=base,
-            settings={**plan.recorded, "identity": plan.identity}, folder=chosen, depth=plan.material.depth, run_id=run_id,
+            catalog, name=chosen, family=plan.family, objective=plan.generator.objective, split=plan.split,
+            parent_id=parent.model_id if parent else None, base_model=None if parent else base,
+            settings={**plan.recorded, "identity": plan.identity}, folder=chosen,
+            depth=max(plan.material.depth, parent.depth if parent else 0), run_id=run_id,
         )  # fmt: skip
         return models.by_id(catalog, model_id)
+
+
+def _parent(workspace: Workspace, base: str | None) -> ModelRow | None:
+    """The workspace's own model whose folder a base model's path names, or None."""
+    folder = Path(base).resolve() if base else None
+    own = (workspace.root / "models").resolve()
+    return next((m for m in models.every(workspace.catalog) if own / m.folder == folder), None)
 
 
 def _digest(value: Any) -> str:

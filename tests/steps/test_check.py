@@ -77,10 +77,11 @@ def train(workspace: Workspace) -> None:
     weights = b"weights"
     (workspace.folder("models", "poet") / "model.safetensors").write_bytes(weights)
     workspace.catalog.execute(
-        """INSERT INTO models (name, family, dataset_id, split_id, part, settings, folder, checkpoint_hash, depth, run_id)
-           VALUES ('poet', 'markov', 1, 1, 'train', '{}', 'poet', ?, 0, 1)""",
+        """INSERT INTO models (name, family, dataset_id, settings, folder, checkpoint_hash, depth, run_id)
+           VALUES ('poet', 'markov', 1, '{}', 'poet', ?, 0, 1)""",
         [hashlib.sha256(weights).hexdigest()],
     )
+    workspace.catalog.execute("INSERT INTO model_sources VALUES (1, 1, 1, 'train')")
     parent = workspace.catalog.scalar("SELECT min(sample_id) FROM parts WHERE part = 'train'")
     workspace.catalog.execute(
         """INSERT INTO synthetic_samples (dataset_id, model_id, run_id, seed, draw_index, requested_label, settings, depth,

@@ -50,10 +50,11 @@ def draw(workspace: Workspace, split_id: int, *, labels: list[str], name: str = 
     """Insert a trained model and accepted draws, and one refused draw."""
     catalog = workspace.catalog
     model_id = catalog.scalar(
-        """INSERT INTO models (name, family, dataset_id, split_id, part, settings, folder, checkpoint_hash, depth, run_id)
-           VALUES (?, 'markov', ?, ?, 'train', '{}', ?, 'x', 0, 1) RETURNING model_id""",
-        [name, dataset_id, split_id, name],
+        """INSERT INTO models (name, family, dataset_id, settings, folder, checkpoint_hash, depth, run_id)
+           VALUES (?, 'markov', ?, '{}', ?, 'x', 0, 1) RETURNING model_id""",
+        [name, dataset_id, name],
     )
+    catalog.execute("INSERT INTO model_sources VALUES (?, ?, ?, 'train')", [model_id, dataset_id, split_id])
     for n, label in enumerate([*labels, "l0"]):
         text = f"{name} drew {n}"
         catalog.execute(
