@@ -63,6 +63,7 @@ _HOMES = {
     "create_workspace": "curate.workspace",
     "find_workspace": "curate.workspace",
     "open_workspace": "curate.workspace",
+    "restore_backup": "curate.steps.restore_backup",
     **STEP_HOMES,
 }
 

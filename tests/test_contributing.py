@@ -57,7 +57,7 @@ def run(checkout, tmp_path_factory):
 
 def test_every_kind_of_plugin_that_newcomers_add_is_printed():
     families = {Path(path).parent.name for _, path, _, _ in EXAMPLES}
-    assert {"readers", "indexes", "generators"} <= families
+    assert {"readers", "filters", "indexes", "generators"} <= families
 
 
 @pytest.mark.parametrize(("path", "script"), [example[1::2] for example in EXAMPLES], ids=[example[0] for example in EXAMPLES])

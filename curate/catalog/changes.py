@@ -74,7 +74,8 @@ def take_over(catalog: Catalog, run_id: int, records: pa.Table) -> int:
                FROM staged_changes n WHERE real_samples.sample_id = n.sample_id""",
             within="sample_id IN (SELECT sample_id FROM staged_changes)",
         )
-    return rows.num_rows
+    found: int = rows.num_rows
+    return found
 
 
 def made_by(catalog: Catalog, run_id: int) -> tuple[FieldChange, ...]:

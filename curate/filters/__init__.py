@@ -59,3 +59,8 @@ class Filter(Protocol):
             n answers, in the order of the batch.
         """
         ...
+
+    @classmethod
+    def example(cls) -> dict[str, Any]:
+        """Settings with which `curate.testing.check_filter` tries it; nothing else needs them."""
+        ...

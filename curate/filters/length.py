@@ -43,6 +43,11 @@ class LengthFilter:
                 raise SettingError(f"min_{unit} {least:,} is above max_{unit} {most:,}", hint="nothing would be kept")
         self.settings: dict[str, Any] = dict(settings)
 
+    @classmethod
+    def example(cls) -> dict[str, Any]:
+        """Limits of each kind."""
+        return {"min_words": 2, "max_characters": 40, "min_pixels": 100}
+
     def judge(self, batch: pa.Table) -> Sequence[str | None]:
         """Name the first limit that each sample breaks; see `Filter`."""
         reasons: list[str | None] = [None] * batch.num_rows

@@ -67,7 +67,8 @@ class GuardedPass(Pass):
             known = self.parted[start + chosen]
             self.parted[start + chosen] = np.where((known >= 0) & ((parted < 0) | (known < parted)), known, parted)
         self.residency.ease(min(2 * looked, len(chosen) + len(ranks)))
-        return compared
+        found: int = compared
+        return found
 
     def settle(self, start: int, block: NDArray[np.float32]) -> None:
         """See `Pass.settle`."""

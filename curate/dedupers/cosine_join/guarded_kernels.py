@@ -13,7 +13,7 @@ Rows = NDArray[np.int64]
 Classes = NDArray[np.uint64]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def pairs_in_tile(
     tile: Vectors,
     vectors: Vectors,
@@ -78,7 +78,7 @@ def pairs_in_tile(
     return count, compared, looked
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def pairs_in_block(
     tile: Vectors,
     vectors: Vectors,
@@ -110,7 +110,7 @@ def pairs_in_block(
     return count
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def take_best(
     lines: NDArray[np.int32],
     ranks: Rows,
@@ -132,7 +132,7 @@ def take_best(
             best[at], best_rank[at] = cosine, rank
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def decide_block(
     lines: NDArray[np.int32],
     columns: NDArray[np.int32],

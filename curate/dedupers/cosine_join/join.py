@@ -141,7 +141,8 @@ class Pass:
             bounds, self.vectors, chosen, rows, self.rows[ranks], ranks, self.threshold, best, best_rank
         )
         self.residency.ease(min(2 * looked, len(chosen) + len(ranks)))
-        return verified
+        found: int = verified
+        return found
 
     def settle(self, start: int, block: NDArray[np.float32]) -> None:
         """Decide the ranks from `start` on, `block` (b, w) being their short vectors; earlier keepers have been compared."""

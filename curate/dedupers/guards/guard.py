@@ -111,7 +111,8 @@ class Guard:
 
     def _unread(self, places: NDArray[np.int64]) -> NDArray[np.bool_]:
         tokens, unknown, cut = self._readings[places].T
-        return (cut > 0) | (unknown >= MOSTLY_UNKNOWN * np.maximum(tokens, 1))
+        found: NDArray[np.bool_] = (cut > 0) | (unknown >= MOSTLY_UNKNOWN * np.maximum(tokens, 1))
+        return found
 
     def _look_at(self, rows: NDArray[np.int64]) -> None:
         """Read the texts of those rows that were not looked at yet."""

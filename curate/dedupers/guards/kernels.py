@@ -21,7 +21,7 @@ _LEAST_ROTATED = 6
 _FEW = 2
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _is_slip(left: NDArray[np.uint32], right: NDArray[np.uint32]) -> bool:
     """Whether two words of letters differ by a letter left out, two neighbours exchanged, or, in long words, another one."""
     long, short = (left, right) if len(left) >= len(right) else (right, left)
@@ -40,7 +40,7 @@ def _is_slip(left: NDArray[np.uint32], right: NDArray[np.uint32]) -> bool:
     return len(long) >= _LEAST_REPLACED and np.array_equal(long[at + 1 :], short[at + 1 :])
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _only(left: Ids, right: Ids) -> Ids:
     """The ids of `left` that `right` has not, each as often as it has it more; both sorted."""
     out = np.empty(len(left), np.int32)
@@ -56,7 +56,7 @@ def _only(left: Ids, right: Ids) -> Ids:
     return out[:count]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _without(words: Ids, gone: Ids) -> Ids:
     """The words without one occurrence of each in `gone`, the earliest."""
     used = np.zeros(len(gone), np.bool_)
@@ -74,7 +74,7 @@ def _without(words: Ids, gone: Ids) -> Ids:
     return out[:count]
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _is_within(short: Ids, long: Ids) -> bool:
     """Whether `long` has the words of `short` in their order, with others between."""
     at = 0
@@ -84,7 +84,7 @@ def _is_within(short: Ids, long: Ids) -> bool:
     return at == len(short)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _same_order(left: Ids, right: Ids, may_swap: bool) -> bool:
     """Whether two orders of the same words are equal, but for two neighbours exchanged, or the halves."""
     count = len(left)
@@ -106,7 +106,7 @@ def _same_order(left: Ids, right: Ids, may_swap: bool) -> bool:
     return False
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def compare_words(left: Ids, right: Ids, may_swap: bool, letters: NDArray[np.uint32], ends: NDArray[np.int64]) -> int:
     """How two texts of word numbers differ: EDITED, REWORDED or REORDERED.
 
@@ -149,7 +149,7 @@ def compare_words(left: Ids, right: Ids, may_swap: bool, letters: NDArray[np.uin
     return EDITED if edited else REWORDED
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def judge_pairs(
     left: NDArray[np.int64],
     right: NDArray[np.int64],
@@ -174,7 +174,7 @@ def judge_pairs(
         out[at] = compare_words(words[starts[a] : starts[a + 1]], words[starts[b] : starts[b + 1]], may_swap, letters, ends)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def _is_misspelt(left: NDArray[np.uint32], right: NDArray[np.uint32], most: int) -> int:
     """How often neighbours must be exchanged to make one run of letters of the other; -1 for over `most`, or for digits."""
     if len(left) != len(right):
@@ -195,7 +195,7 @@ def _is_misspelt(left: NDArray[np.uint32], right: NDArray[np.uint32], most: int)
     return swaps
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def judge_spelling(
     left: NDArray[np.int64],
     right: NDArray[np.int64],
