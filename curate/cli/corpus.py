@@ -49,6 +49,14 @@ def ingest(
         str | None, typer.Option(metavar="folder|'file-name REGEX'", help="Take the label from the path.")
     ] = None,
     split_on: Annotated[str, typer.Option(metavar="file|paragraphs|lines", help="How a text file becomes samples.")] = "file",
+    delimiter: Annotated[
+        str | None,
+        typer.Option(metavar="SIGN", help="CSV, TSV: the sign between cells, by default guessed; \\t is a tab."),
+    ] = None,
+    quote: Annotated[
+        str | None,
+        typer.Option(metavar="SIGN", help="CSV, TSV: the sign around cells; '' for none, as TSV has it."),
+    ] = None,
     include: Annotated[list[str] | None, typer.Option(help="Only paths that match this glob (repeatable).")] = None,
     exclude: Annotated[list[str] | None, typer.Option(help="Not the paths that match this glob (repeatable).")] = None,
     licence: Annotated[
@@ -75,11 +83,13 @@ def ingest(
 
     if split_on not in ("file", "paragraphs", "lines"):  # Typer cannot take a Literal
         raise typer.BadParameter(f"file, paragraphs or lines, got {split_on!r}", param_hint="--split-on")
+    sign = "\t" if delimiter == "\\t" else delimiter
     fields = tuple(part.strip() for part in text.split(",")) if text else ()
     with opened(workspace, wait=wait) as ws:
         report = step(
             ws, paths, dataset=dataset, text=fields, label=label, id=id, image=image, label_from=label_from,
-            split_on=cast("SplitOn", split_on), include=include or (), exclude=exclude or (), licence=licence, source=source,
+            split_on=cast("SplitOn", split_on), delimiter=sign, quote=quote,
+            include=include or (), exclude=exclude or (), licence=licence, source=source,
             notes=notes, update=update, allow_synthetic=allow_synthetic,
         )  # fmt: skip
     show(report, as_json, _describe_ingest)

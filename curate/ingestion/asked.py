@@ -24,7 +24,7 @@ from curate.readers.opening.open import Item, read_file
 from curate.readers.opening.sources import SourceFile, Sources, expand
 
 # Part of every source's settings hash: raise it when a reader or the picking of fields changes what a record becomes.
-READING_VERSION = 1
+READING_VERSION = 2
 
 
 class Asked:

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 from collections.abc import Iterator
 from typing import BinaryIO, ClassVar
 
 from curate.readers import ReadOptions
 from curate.readers.opening.streams import Broken
-from curate.readers.parsing.lines import line_blocks
+from curate.readers.parsing.csv_lines import CsvLines, Dialect, guess_dialect, swallowed
 from curate.records import Record, Reject
 
 
 class CsvReader:
-    """Reads `.csv`; a header without a comma but with a semicolon, bar or tab is cut there."""
+    """Reads `.csv`; the sign that cuts the lines is guessed from the first ones, or said by a first line `sep=;`."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".csv",)
     kind: ClassVar[str] = "rows"
-    delimiter: ClassVar[str | None] = None
+    dialect: ClassVar[Dialect | None] = None
 
     def __init__(self, options: ReadOptions) -> None:
         self._max_bytes = options.max_record_bytes
+        self._told = (options.delimiter, options.quote)
         if csv.field_size_limit() < self._max_bytes:
             csv.field_size_limit(self._max_bytes)
 
@@ -33,9 +33,11 @@ class CsvReader:
     def read(self, stream: BinaryIO) -> Iterator[Record | Reject]:
         """Yield a record a row, located as "row 3", from 1 behind the header; blank lines are no rows.
 
-        A row with more or fewer cells than the header is a reject `ragged-row`, broken quoting `invalid-csv`.
+        A row with more or fewer cells than the header is a reject `ragged-row`, broken quoting `invalid-csv`. Where a quote
+        that nothing closes made a cell of lines that each are a row, they are read as rows, and the quote as a letter;
+        where that is in doubt, the lines are one reject `doubtful-quote`.
         """
-        lines = _Lines(stream, self._max_bytes)
+        lines = CsvLines(stream, self._max_bytes)
         try:
             yield from self._rows(lines)
         except Broken as error:
@@ -43,9 +45,9 @@ class CsvReader:
                 raise
             yield Reject("end", error.reason, error.detail)
 
-    def _rows(self, lines: _Lines) -> Iterator[Record | Reject]:
-        delimiter = self.delimiter or _sniff(lines.peek())
-        rows = csv.reader(lines, delimiter=delimiter, strict=True)
+    def _rows(self, lines: CsvLines) -> Iterator[Record | Reject]:
+        dialect = (self.dialect or guess_dialect(lines)).told(*self._told)
+        rows = csv.reader(lines, delimiter=dialect.delimiter, quoting=dialect.quoting, quotechar=dialect.quote, strict=True)
         try:
             header = next((row for row in rows if row), None)
         except csv.Error as error:
@@ -57,71 +59,44 @@ class CsvReader:
             yield Reject("header", problem)
             return
         names = unique_names(header)
-        width = len(names)
         number = 0
         while True:
+            lines.forget()
+            wrong = ""
             try:
                 row = next(rows, None)
             except csv.Error as error:
-                number += 1
-                lines.problem()
-                reason = "too-large" if "field limit" in str(error) else "invalid-csv"
-                yield Reject(f"row {number}", reason, str(error)[:200])
-                continue
+                row, wrong = [], str(error)[:200] or "broken quoting"
             if row is None:
                 return
-            if not row and not lines.dirty:
+            if not row and not lines.dirty and not wrong:
                 continue
             number += 1
-            if lines.dirty and (problem := lines.problem()):
-                yield Reject(f"row {number}", problem, _excerpt(row))
-            elif len(row) == width:
-                yield Record(f"row {number}", dict(zip(names, row, strict=True)))
-            else:
-                yield Reject(f"row {number}", "ragged-row", f"{len(row)} cells, the header has {width}: {_excerpt(row)}"[:200])
+            yield from self._taken(lines, dialect, names, number, row, wrong)
 
-
-class _Lines:
-    """Decoded lines for `csv.reader`, and what was wrong with those that it took since it was last asked."""
-
-    def __init__(self, stream: BinaryIO, max_bytes: int) -> None:
-        self._blocks = line_blocks(stream, max_bytes)
-        self._ready: list[bytes | None] = []
-        self._next = 0
-        self.dirty = ""
-
-    def __iter__(self) -> _Lines:
-        return self
-
-    def __next__(self) -> str:
-        while self._next >= len(self._ready):
-            _, lines = next(self._blocks)
-            self._ready, self._next = ([None] if lines is None else list(lines)), 0
-        line = self._ready[self._next]
-        self._next += 1
-        if line is None:
-            self.dirty = "too-large"
-            return ""
-        try:
-            return line.decode() + "\n"
-        except UnicodeDecodeError:
-            self.dirty = "invalid-utf8"
-            return line.decode("utf-8", "replace") + "\n"
-
-    def peek(self) -> str:
-        """The first line, left where it is."""
-        try:
-            line = next(self)
-        except StopIteration:
-            return ""
-        self._next -= 1
-        self.dirty = ""
-        return line
-
-    def problem(self) -> str:
-        """Give the reason why the row at hand cannot be taken, and forget it."""
-        found, self.dirty = self.dirty, ""
-        return found
+    def _taken(
+        self, lines: CsvLines, dialect: Dialect, names: list[str], number: int, row: list[str], wrong: str
+    ) -> Iterator[Record | Reject]:
+        """What one row of the file is: a record, a reject, or lines that a stray quote had swallowed."""
+        where, width = f"row {number}", len(names)
+        found = swallowed(lines.taken, dialect, width, closed=not wrong) if len(lines.taken) > 1 else None
+        if found == "rows":
+            first, *rest = lines.taken
+            lines.give_back(rest)
+            lines.problem()
+            yield Record(where, dict(zip(names, dialect.literal(first), strict=True)))
+        elif found == "doubt":
+            lines.problem()
+            yield Reject(where, "doubtful-quote", f"{len(lines.taken)} lines: {''.join(lines.taken)}"[:200])
+        elif wrong:
+            lines.problem()
+            yield Reject(where, "too-large" if "field limit" in wrong else "invalid-csv", wrong)
+        elif lines.dirty and (problem := lines.problem()):
+            yield Reject(where, problem, _excerpt(row))
+        elif len(row) == width:
+            yield Record(where, dict(zip(names, row, strict=True)))
+        else:
+            yield Reject(where, "ragged-row", f"{len(row)} cells, the header has {width}: {_excerpt(row)}"[:200])
 
 
 def unique_names(header: list[str]) -> list[str]:
@@ -136,13 +111,6 @@ def unique_names(header: list[str]) -> list[str]:
             name = f"{base}_{count}"
         names.append(name)
     return names
-
-
-def _sniff(line: str) -> str:
-    outside = "".join(line.removeprefix(codecs.BOM_UTF8.decode()).split('"')[::2])
-    if "," in outside:
-        return ","
-    return max(";|\t", key=outside.count) if any(sign in outside for sign in ";|\t") else ","
 
 
 def _excerpt(row: list[str]) -> str:

@@ -1,17 +1,19 @@
-"""Tab-separated files, read as comma-separated ones are."""
+"""Tab-separated files: cells are cut at tabs, and a quote is a letter, as most programs that write them have it."""
 
 from __future__ import annotations
 
+import csv
 from typing import ClassVar
 
 from curate.readers.csv import CsvReader
+from curate.readers.parsing.csv_lines import Dialect
 
 
 class TsvReader(CsvReader):
     """Reads `.tsv` and `.tab`."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".tsv", ".tab")
-    delimiter: ClassVar[str | None] = "\t"
+    dialect: ClassVar[Dialect | None] = Dialect("\t", csv.QUOTE_NONE)
 
     @classmethod
     def example(cls) -> bytes:

@@ -69,6 +69,8 @@ def ingest(
     image: str | None = None,
     label_from: str | None = None,
     split_on: Literal["file", "paragraphs", "lines"] = "file",
+    delimiter: str | None = None,
+    quote: str | None = None,
     include: str | Sequence[str] = (),
     exclude: str | Sequence[str] = (),
     licence: str | None = None,
@@ -90,6 +92,8 @@ def ingest(
         label, id, image: fields that are the label, the user's own id, and the bytes of an image.
         label_from: "folder" (the parent folder's name) or "file-name REGEX".
         split_on: how a text file becomes samples.
+        delimiter, quote: the sign between the cells of CSV and TSV files, and the one around cells that hold it; a quote "" is
+            none. By default the delimiter of CSV is guessed, and quotes are letters in TSV.
         include, exclude: a glob or globs over paths below the folders and archives that are named.
         update: take over labels, ids and metadata that changed since the last run; a field that is not named, or that a row
             lacks, stays as it is. `revert` takes it back.
@@ -99,13 +103,14 @@ def ingest(
 
     Raises:
         InputError: a path does not exist, nothing was found, or a named file has no reader.
-        SettingError: the fields that are named can never be there, or the dataset's name is not allowed.
+        SettingError: a delimiter or quote is not one character, the fields that are named can never be there, or the
+            dataset's name is not allowed.
     """
     started = time.monotonic()
     selection = Selection(text=as_items(text), label=label, id=id, image=image, label_from=label_from)
     asked = Asked(
-        paths, name, selection, ReadOptions(split_on=split_on), as_items(include), as_items(exclude),
-        allow_synthetic=allow_synthetic,
+        paths, name, selection, ReadOptions(split_on=split_on, delimiter=delimiter, quote=quote), as_items(include),
+        as_items(exclude), allow_synthetic=allow_synthetic,
     )  # fmt: skip
     with workspace.run("ingest", dataset=dataset, settings={"paths": asked.named, **asked.settings}) as run:
         home = datasets.ensure(workspace.catalog, dataset, licence=licence, source=source, notes=notes)
