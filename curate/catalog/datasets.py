@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import difflib
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from curate.catalog._connection import Catalog
 from curate.errors import InputError, SettingError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class Dataset(NamedTuple):
@@ -78,3 +81,13 @@ def ensure(
             if value is not None:
                 catalog.execute(f"UPDATE datasets SET {column} = ? WHERE name = ?", [value, name])
     return find(catalog, name)
+
+
+def of_samples(catalog: Catalog, sample_ids: pa.Table) -> list[Dataset]:
+    """The datasets of some real samples (sample_id)."""
+    with catalog.given(chosen=sample_ids):
+        rows = catalog.rows(
+            """SELECT DISTINCT d.name FROM real_samples s SEMI JOIN chosen USING (sample_id) JOIN datasets d USING (dataset_id)
+               ORDER BY 1"""
+        )
+    return [find(catalog, name) for (name,) in rows]

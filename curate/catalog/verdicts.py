@@ -188,6 +188,17 @@ def count_user_kept(catalog: Catalog, sample_ids: pa.Table) -> int:
         )
 
 
+def kept_among(catalog: Catalog, sample_ids: pa.Table) -> tuple[list[int], int]:
+    """Of some real samples (sample_id), the ids of those that are kept and that no user pinned, and how many were pinned."""
+    with catalog.given(chosen=sample_ids.select(["sample_id"])):
+        rows = catalog.rows(
+            """SELECT c.sample_id, coalesce(v.owner = 'user', false)
+               FROM chosen c LEFT JOIN current_verdicts v USING (sample_id)
+               WHERE v.action IS DISTINCT FROM 'drop' ORDER BY c.sample_id"""
+        )
+    return [sample_id for sample_id, by_user in rows if not by_user], sum(by_user for _, by_user in rows)
+
+
 def owners(catalog: Catalog, dataset_id: int) -> dict[str, int]:
     """How many samples of a dataset each owner drops, whoever else does; in the order of their names."""
     return dict(

@@ -33,7 +33,10 @@ AgainstOption = Annotated[
 ]
 ProtectOption = Annotated[
     list[str] | None,
-    typer.Option(metavar="DATASET[/PART]", help="Also drop what resembles this eval set, never to be trained on (repeatable)."),
+    typer.Option(
+        metavar="DATASET[/PART]",
+        help="Protect from this eval set from now on, as `curate protect` does, by these methods (repeatable).",
+    ),
 ]
 KeepOption = Annotated[str, typer.Option(metavar="first|longest|largest", help="Which of several duplicates is kept.")]
 

@@ -115,6 +115,7 @@ class Deduper(Protocol):
         order: NDArray[np.int64],
         *,
         settled: int = 0,
+        among: bool = True,
         texts: TextAccess | None = None,
         options: MarkOptions = MarkOptions(),
         progress: Progress,
@@ -125,6 +126,8 @@ class Deduper(Protocol):
             sketches: (n, width), by row number; may be a memory map.
             order: (m,) distinct row numbers, those to keep first leading; rows not named take no part.
             settled: so many leading rows of `order` are kept whatever they resemble, and are not compared among themselves.
+            among: compare the later rows with each other too. Without, each of them is compared with the settled rows alone: it
+                is marked if and only if it resembles one of these, and the others count as kept whatever they resemble.
             texts: the texts behind the sketches, for the methods that consume text.
 
         Returns:

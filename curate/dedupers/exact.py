@@ -50,6 +50,7 @@ class ExactDeduper:
         order: NDArray[np.int64],
         *,
         settled: int = 0,
+        among: bool = True,
         texts: TextAccess | None = None,
         options: MarkOptions = MarkOptions(),
         progress: Progress,
@@ -60,6 +61,7 @@ class ExactDeduper:
         first = first_of_equal(chosen[:, 0].copy(), chosen[:, 1].copy())
         copies = np.flatnonzero(first != np.arange(len(order)))
         copies = copies[copies >= settled]
+        copies = copies if among else copies[first[copies] < settled]
         stands_for = np.full(len(sketches), -1, np.int64)
         stands_for[order[copies]] = order[first[copies]]
         progress.advance(len(order))

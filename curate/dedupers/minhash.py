@@ -128,6 +128,7 @@ class MinHashDeduper:
         order: NDArray[np.int64],
         *,
         settled: int = 0,
+        among: bool = True,
         texts: TextAccess | None = None,
         options: MarkOptions = MarkOptions(),
         progress: Progress,
@@ -159,9 +160,9 @@ class MinHashDeduper:
             kinds = np.flatnonzero(first == np.arange(len(order)))  # (k,) positions in `order`
             rows, fixed = order[kinds], int(np.searchsorted(kinds, settled))
             buckets = number_buckets(sketches, rows, bands, fixed, options.threads, scratch, budget, progress)
-            keeper, found, compared = self._visit(rows, buckets, fixed, texts, options, scratch, budget, progress)
+            keeper, found, compared = self._visit(rows, buckets, fixed, among, texts, options, scratch, budget, progress)
             spilled = scratch.note()
-        marks = _spread(len(sketches), order, settled, first, kinds, keeper, found, compared)
+        marks = _spread(len(sketches), order, settled, first, kinds, keeper, found, compared, among)
         shape = f"{bands} bands of {self.settings['rows']} rows"
         notes = [f"expected recall {self.recall:.4f} of pairs at Jaccard {self.threshold:g} ({shape})", *spilled]
         notes += budget.notes()
@@ -207,6 +208,7 @@ class MinHashDeduper:
         rows: NDArray[np.int64],
         buckets: Buckets,
         settled: int,
+        among: bool,
         texts: TextAccess,
         options: MarkOptions,
         scratch: Scratch,
@@ -235,7 +237,8 @@ class MinHashDeduper:
                 members = window[at : at + len(part.ends) - 1]
                 more = used + int(part.ends[-1])
                 kept = kept if more <= len(kept) else scratch.enlarge(kept, max(2 * len(kept), more))
-                state = (buckets.groups, buckets.bases, heads, kept, spans, used, seen, settled, self.threshold, keeper, found)
+                rules = (settled, among, self.threshold)
+                state = (buckets.groups, buckets.bases, heads, kept, spans, used, seen, *rules, keeper, found)
                 narrow = self._narrow(signs[at : at + len(members)], np.diff(part.ends))
                 used, pairs = kernels.visit(members, part.values, part.ends, narrow, *state)
                 compared += pairs
@@ -257,11 +260,14 @@ def _spread(
     keeper: NDArray[np.int64],
     found: NDArray[np.float64],
     compared: int,
+    among: bool,
 ) -> tuple[NDArray[np.int64], NDArray[np.float32], int]:
     """Give each row the keeper of the first of its kind, or that first row itself where it is kept."""
     kind_of = np.searchsorted(kinds, first)  # (m,)
     stand_in = np.where(keeper >= 0, kinds[keeper], kinds)[kind_of] if len(kinds) else first
     aside = (stand_in != np.arange(len(order))) & (np.arange(len(order)) >= settled)
+    if not among:
+        aside &= stand_in < settled  # the first of a kind that resembles no settled row stands for none of its kind
     stands_for, similarity = np.full(size, -1, np.int64), np.ones(size, np.float32)
     stands_for[order[aside]] = order[stand_in[aside]]
     similarity[order[aside]] = found[kind_of[aside]] if len(kinds) else 1

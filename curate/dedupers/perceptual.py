@@ -75,6 +75,7 @@ class Perceptual:
         order: NDArray[np.int64],
         *,
         settled: int = 0,
+        among: bool = True,
         texts: TextAccess | None = None,
         options: MarkOptions = MarkOptions(),
         progress: Progress,
@@ -97,7 +98,7 @@ class Perceptual:
                 pool=pool,
                 ease=residency.ease,
             )
-            for rows, best, keeper in visit.blocks(settled):
+            for rows, best, keeper in visit.blocks(settled, among=among):
                 marked = keeper >= 0
                 stands_for[rows[marked]] = keeper[marked]
                 similarity[rows[marked]] = best[marked]

@@ -108,6 +108,7 @@ class Semantic:
         order: NDArray[np.int64],
         *,
         settled: int = 0,
+        among: bool = True,
         texts: TextAccess | None = None,
         options: MarkOptions = MarkOptions(),
         progress: Progress,
@@ -137,13 +138,14 @@ class Semantic:
             residency.ease()
         first, twins = _collapse(vectors, order, residency) if guard is None else (np.arange(len(order)),) * 2
         settled_distinct = int(np.searchsorted(first, settled))
-        work, notes = self._sweep(vectors, order[first], settled_distinct, guard, options, residency, progress)
+        work, notes = self._sweep(vectors, order[first], settled_distinct, guard, among, options, residency, progress)
         progress.advance(len(order) - len(first))
         progress.finish()
 
         keeper = np.where(work.kept, np.arange(len(first)), work.best_rank)[twins]
         cosine = np.where(work.kept, np.float32(1), work.best)[twins]
         dropped = (first[keeper] != np.arange(len(order))) & (np.arange(len(order)) >= settled)
+        dropped &= among | (first[keeper] < settled)
         stands_for[order[dropped]] = order[first[keeper[dropped]]]
         similarity[order[dropped]] = cosine[dropped]
         return Marks(stands_for, similarity, work.compared, notes, _parted_by(work, len(vectors)))
@@ -166,6 +168,7 @@ class Semantic:
         rows: NDArray[np.int64],
         settled: int,
         guard: Guard | None,
+        among: bool,
         options: MarkOptions,
         residency: Residency,
         progress: Progress,
@@ -183,8 +186,8 @@ class Semantic:
             given = (vectors, rows, rotation, self.threshold, workers, threads, scratch, residency)
             work = Pass(*given) if guard is None else GuardedPass(*given, guard=guard)
             progress.advance(settled)
-            if _pairs(len(rows), settled) <= _pairs(self.exact_up_to, 0):
-                work.sweep(0, len(rows), progress.advance, settled=settled)
+            if not among or _pairs(len(rows), settled) <= _pairs(self.exact_up_to, 0):
+                work.sweep(0, len(rows), progress.advance, settled=settled, among=among)
             else:
                 cells = partitioned_sweep(work, settled, progress.advance)
                 notes = (

@@ -19,7 +19,7 @@ from curate.catalog import runs, samples, vectors, verdicts
 from curate.catalog.datasets import Dataset
 from curate.catalog.splits import PARTS
 from curate.columns import as_array, as_truth
-from curate.deduplication.contents import Contents, distinct_contents
+from curate.deduplication.contents import Contents, distinct_contents, undecided
 from curate.deduplication.methods import Method, choose_methods
 from curate.deduplication.rounds import judge_contents
 from curate.modalities import load_modality
@@ -110,7 +110,7 @@ def pairs_across_parts(
     found: list[pa.Table] = []
     cut = 0
     for modality, methods in comparison.methods.items():
-        rows = _unjudged(verdicts.rows_to_judge(workspace.catalog, dataset.dataset_id, modality, lengths=False))
+        rows = undecided(verdicts.rows_to_judge(workspace.catalog, dataset.dataset_id, modality, lengths=False))
         for place, part in enumerate(PARTS[:-1]):
             standing = np.concatenate([of[other] for other in PARTS[place + 1 :]])
             across, left = _pairs(workspace, rows, of[part], standing, methods, modality)
@@ -159,14 +159,6 @@ def _by_content(contents: Contents) -> Contents:
 
 def _only(rows: pa.Table, ids: NDArray[np.int64]) -> pa.Table:
     return rows.filter(as_truth(np.isin(as_array(rows["sample_id"]), ids)))
-
-
-def _unjudged(rows: pa.Table) -> pa.Table:
-    """The rows, as if nobody had decided about them."""
-    for column in ("action", "owner"):
-        place = rows.schema.get_field_index(column)
-        rows = rows.set_column(place, column, pa.nulls(rows.num_rows, pa.string()))
-    return rows
 
 
 def as_evidence(pairs: pa.Table) -> pa.Table:

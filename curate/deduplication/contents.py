@@ -132,6 +132,14 @@ def is_set_aside(rows: pa.Table) -> pa.ChunkedArray:
     return pc.fill_null(pc.and_kleene(pc.equal(rows["action"], "drop"), by_another), False)
 
 
+def undecided(rows: pa.Table) -> pa.Table:
+    """The rows, as if nobody had decided about them."""
+    for column in ("action", "owner"):
+        place = rows.schema.get_field_index(column)
+        rows = rows.set_column(place, column, pa.nulls(rows.num_rows, pa.string()))
+    return rows
+
+
 class _Columns:
     """The rows of one table, or of the dataset's own and another's, as arrays in the order of their ids.
 

@@ -56,13 +56,16 @@ class Materials:
             read.close()
         self._texts.close()
 
-    def mark(self, method: Method, order: NDArray[np.int64], settled: int) -> Marks:
-        """Run one method over contents by number."""
+    def mark(self, method: Method, order: NDArray[np.int64], settled: int, *, among: bool = True) -> Marks:
+        """Run one method over contents by number; `settled` and `among` as `Deduper.mark` takes them."""
         sketches = self.sketches(method)
         options = MarkOptions(threads=self._workspace.threads, memory_bytes=self._left(), folder=self._folder)
         texts = self._texts_for(method) if wants_texts(method.deduper) else None
+        progress = self._workspace.progress
+        if among:
+            return method.deduper.mark(sketches, order, settled=settled, texts=texts, options=options, progress=progress)
         return method.deduper.mark(
-            sketches, order, settled=settled, texts=texts, options=options, progress=self._workspace.progress
+            sketches, order, settled=settled, among=False, texts=texts, options=options, progress=progress
         )
 
     def _texts_for(self, method: Method) -> TextAccess:

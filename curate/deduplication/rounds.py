@@ -82,19 +82,19 @@ def judge_contents(
     """
     near = [method for method in methods if method.deduper.consumes != "hash"]
     if not near:
-        return _as_judgement(contents, methods, near, Ties.none(len(contents.first_row)), _Work(0, 0, ()))
+        return as_judgement(contents, methods, near, Ties.none(len(contents.first_row)), Work(0, 0, ()))
     known, notes = _recall(cache, contents, near, modality)
     if known is not None and known.nothing_new:
-        work = _Work(0, known.contents, (*known.notes, *notes), known.parted)
-        return _as_judgement(contents, methods, near, known.final, work)
+        work = Work(0, known.contents, (*known.notes, *notes), known.parted)
+        return as_judgement(contents, methods, near, known.final, work)
     with Materials(workspace, contents, memory_bytes or workspace.memory_bytes) as materials:
         judging = _Rounds(materials, contents, near)
         first, final = judging.run(known)
     said = tuple(judging.notes)
     if cache is not None:
         cache.keep(contents, first, final, said, judging.parted)
-    work = _Work(judging.compared, known.contents if known else 0, (*said, *notes), judging.parted)
-    return _as_judgement(contents, methods, near, final, work)
+    work = Work(judging.compared, known.contents if known else 0, (*said, *notes), judging.parted)
+    return as_judgement(contents, methods, near, final, work)
 
 
 def judge_with(materials: Materials, contents: Contents, methods: Sequence[Method]) -> Judgement:
@@ -102,7 +102,7 @@ def judge_with(materials: Materials, contents: Contents, methods: Sequence[Metho
     near = [method for method in methods if method.deduper.consumes != "hash"]
     judging = _Rounds(materials, contents, near)
     _, final = judging.run(None)
-    return _as_judgement(contents, methods, near, final, _Work(judging.compared, 0, tuple(judging.notes), judging.parted))
+    return as_judgement(contents, methods, near, final, Work(judging.compared, 0, tuple(judging.notes), judging.parted))
 
 
 def judge_again(
@@ -117,11 +117,13 @@ def judge_again(
     near = [method for method in methods if method.deduper.consumes != "hash"]
     judging = _Rounds(materials, contents, near)
     final = judging.run_again(ties, again)
-    return _as_judgement(contents, methods, near, final, _Work(judging.compared, 0, tuple(judging.notes)))
+    return as_judgement(contents, methods, near, final, Work(judging.compared, 0, tuple(judging.notes)))
 
 
 @dataclass(frozen=True, slots=True)
-class _Work:
+class Work:
+    """How much was compared, what was known before, and what is to be said of it."""
+
     compared: int
     taken_over: int
     notes: tuple[str, ...]
@@ -290,7 +292,12 @@ def _hashes(array: NDArray[Any], rows: NDArray[np.int64]) -> NDArray[np.uint64]:
     return out
 
 
-def _as_judgement(contents: Contents, methods: Sequence[Method], near: Sequence[Method], ties: Ties, work: _Work) -> Judgement:
+def as_judgement(contents: Contents, methods: Sequence[Method], near: Sequence[Method], ties: Ties, work: Work) -> Judgement:
+    """The rows that fall where some contents are tied to others; equal rows fall to the first of them.
+
+    Args:
+        near: the near-duplicate ones of the methods, which `ties.method` numbers.
+    """
     keeper_row = contents.keepers()
     judged = ~contents.foreign & ~contents.user_kept & ~contents.user_dropped
     content = contents.content

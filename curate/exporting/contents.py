@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from curate import __version__
-from curate.catalog import exports, runs, splits
+from curate.catalog import exports, protections, runs, splits
 from curate.catalog.exports import Origin
 from curate.catalog.splits import Resolved, Split
 from curate.errors import InputError, WorkspaceDamaged
@@ -19,7 +19,7 @@ from curate.modalities import load_modality
 from curate.records import MediaColumn
 from curate.workspace import BlobStore, Workspace
 from curate.writers import ExportInfo, ExportRow, Written
-from curate.writers.cards.dataset_card import CardFacts, ModelFacts
+from curate.writers.cards.dataset_card import CardFacts, ModelFacts, ProtectionFacts
 from curate.writers.layout.columns import ColumnTypes
 from curate.writers.layout.files import WHOLE
 
@@ -198,6 +198,10 @@ class Contents:
             split_seed=split.seed if split else None,
             split_hash=split.members_hash if split else "",
             models=self.models,
+            protections=tuple(
+                ProtectionFacts(rule.reference, rule.described, protections.swept(self._catalog, rule)[1])
+                for rule in protections.standing(self._catalog, of=self.what.dataset.dataset_id)
+            ),
         )
 
     def digest(self) -> tuple[str, str]:

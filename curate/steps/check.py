@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from curate.catalog import checks
+from curate.catalog import checks, protections
 from curate.checking import blobs, evidence, guards, seals, splits, vectors
 from curate.checking.look import FROM_BACKUP, Finding, Look, apply_rule
 from curate.checking.repair import remove_caches, remove_leftovers
@@ -16,6 +16,33 @@ from curate.reports import Report
 from curate.workspace import Workspace
 
 __all__ = ["CheckReport", "Finding", "check"]
+
+
+def _nothing_kept_resembles_what_is_protected(look: Look) -> int:
+    """No kept sample of a protected dataset resembles the protected set by its rule's methods; a pinned one is noted."""
+    from curate.deduplication.protection import held
+
+    if not protections.standing(look.catalog):
+        return 0
+    compared = 0
+    for found in held(look.workspace):
+        rule = found.rule
+        compared += found.samples
+        if found.leaks:
+            look.broken(
+                f"{len(found.leaks):,} kept samples of {rule.dataset} repeat one of {rule.reference}, a protected set,"
+                f" by {rule.described}",
+                ids=found.leaks,
+                count=len(found.leaks),
+                hint=f"curate dedupe {rule.dataset}",
+            )
+        if found.pinned:
+            look.notes.append(
+                f"{found.pinned:,} samples of {rule.dataset} repeat one of {rule.reference}, from which it is protected; they"
+                " stay because a user pinned them"
+            )
+    return compared
+
 
 INVARIANTS: tuple[tuple[str, Callable[[Look], int]], ...] = (
     ("seals", seals.rows_are_as_sealed),
@@ -26,6 +53,7 @@ INVARIANTS: tuple[tuple[str, Callable[[Look], int]], ...] = (
     ("split groups", splits.no_group_crosses_the_newest_splits),
     ("vectors", vectors.vectors_are_sound),
     ("embedders", vectors.embedders_make_their_vectors),
+    ("protections", _nothing_kept_resembles_what_is_protected),
     ("blobs", blobs.blobs_are_what_they_say),
     ("models", seals.models_are_what_they_say),
 )

@@ -44,8 +44,8 @@ def dedupe(
             takes guards away or adds some ("meaning,labels", "edits,-order", "none").
         threshold: one for every near-duplicate method, or by method; each method's own by default.
         against: other datasets, or splits or parts of them; what they have already is dropped here in favour of their sample.
-        protect: eval sets never to be trained on: likewise, and a part of the dataset itself may be named, whose samples all
-            stay. Of a split every frozen member counts, dropped since or not.
+        protect: eval sets never to be trained on, or a part of the dataset itself, whose samples all stay. This makes a
+            standing rule with this run's methods and thresholds, as `protect` does: every later command keeps it.
         keep: "first", "longest" or "largest".
         embedder: whose vectors `semantic` compares; the workspace's text embedder by default. Missing vectors are made first.
         settings: of the methods, by name: {"ngram": 7, "invariant": "flip"}.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from curate.arguments import as_items
+from curate.deduplication.upholding import uphold_samples
 from curate.errors import SettingError
 from curate.filtering.by_hand import VerdictReport, judge_by_hand
 from curate.retrieval.querying import CONDITION_TIMEOUT_S, matching
@@ -37,4 +39,5 @@ def drop(
         )
     if where:
         ids = matching(workspace, where, real_only=True, timeout_s=timeout_s).tolist()
-    return judge_by_hand(workspace, "drop", ids)
+    report = judge_by_hand(workspace, "drop", ids)
+    return replace(report, notes=uphold_samples(workspace, ids, kept=False))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from curate import plugins
-from curate.catalog import evidence, runs, samples
+from curate.catalog import datasets, evidence, protections, runs, samples
 from curate.catalog.samples import Sample
 from curate.deduplication.references import listed, protected_sets
 from curate.errors import InputError
@@ -59,8 +59,12 @@ def explain(workspace: Workspace, sample_id: int) -> Explanation:
         measure = plugins.load("dedupers", why.method)(**settings).measure
     keeper = found[why.keeper_id] if why.keeper_id is not None else None
     protected: tuple[str, ...] = ()
-    if keeper is not None and (last := runs.latest_done(workspace.catalog, "dedupe", found[sample_id].dataset)):
-        protected = protected_sets(workspace.catalog, listed(last[1].get("protect")), keeper.sample_id)
+    if keeper is not None:
+        dataset = datasets.find(workspace.catalog, found[sample_id].dataset)
+        last = runs.latest_done(workspace.catalog, "dedupe", dataset.name)
+        named = [rule.reference for rule in protections.standing(workspace.catalog, of=dataset.dataset_id)]
+        sets = tuple(dict.fromkeys([*named, *listed(last[1].get("protect") if last else ())]))
+        protected = protected_sets(workspace.catalog, sets, keeper.sample_id)
     return Explanation(
         found[sample_id], why.action, why.owner, why.dropped_by, why.reason, keeper, measure, why.similarity, why.threshold,
         protected,

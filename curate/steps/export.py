@@ -11,6 +11,7 @@ from typing import Any
 
 from curate import plugins
 from curate.catalog import exports, splits
+from curate.deduplication.upholding import uphold
 from curate.errors import SettingError
 from curate.exporting.again import fingerprint_of, same_export
 from curate.exporting.contents import Contents
@@ -87,6 +88,7 @@ def export(
     started = time.monotonic()
     writer = plugins.load("writers", format)()
     what = splits.resolve(workspace.catalog, spec)
+    upheld = uphold(workspace, what.dataset)
     target = Path(out).resolve()
     if not 0 <= max_share < 1:
         raise SettingError(f"max_share must be at least 0 and under 1, got {max_share}", hint="--max-share 0.5")
@@ -132,7 +134,7 @@ def export(
         members_hash=what.split.members_hash if what.split else None,
         manifest_hash=hashlib.sha256(held).hexdigest(),
         seconds=round(time.monotonic() - started, 3),
-        notes=(*manifest["notes"], *moved),
+        notes=(*upheld, *manifest["notes"], *moved),
     )
 
 

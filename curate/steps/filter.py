@@ -13,6 +13,7 @@ from curate import plugins
 from curate.catalog import datasets, samples, verdicts
 from curate.catalog.datasets import Dataset
 from curate.catalog.samples import Sample
+from curate.deduplication.upholding import uphold
 from curate.errors import InputError, SettingError
 from curate.filtering.sweep import Sweep, judged_modalities, sweep
 from curate.filters import Filter
@@ -125,7 +126,7 @@ def filter(
         examples=_examples(workspace, found, said, examples, judged_modalities(workspace.catalog, found, chosen)),
         dry_run=dry_run,
         seconds=round(time.monotonic() - started, 3),
-        notes=tuple(_notes(said, pinned)),
+        notes=(*_notes(said, pinned), *(() if dry_run else uphold(workspace, found))),
     )
 
 

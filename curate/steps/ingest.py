@@ -11,6 +11,7 @@ from typing import Any, Literal
 from curate.arguments import as_items
 from curate.catalog import changes, datasets, sources
 from curate.catalog.changes import FieldChange
+from curate.deduplication.upholding import uphold
 from curate.errors import CurateError
 from curate.ingestion.asked import Asked
 from curate.ingestion.committing import Committer
@@ -140,5 +141,5 @@ def ingest(
         reject_reasons=dict(tally.reasons.most_common()),
         bytes_read=sum(each.file.size_bytes for each in opened),
         changes=changes.made_by(workspace.catalog, run.run_id) if update else (),
-        notes=(*tally.notes(update=update), *selection.notes()),
+        notes=(*tally.notes(update=update), *selection.notes(), *uphold(workspace, home)),
     )

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from curate import plugins
-from curate.catalog import Catalog, datasets, evidence, runs, splits, vectors, verdicts
+from curate.catalog import Catalog, datasets, evidence, protections, runs, splits, vectors, verdicts
 from curate.catalog.datasets import Dataset
 from curate.deduplication.contents import Contents, distinct_contents
 from curate.deduplication.inputs import Materials
 from curate.deduplication.methods import Method
 from curate.deduplication.references import Reference, find_references, gather, listed
-from curate.deduplication.report import count_set_aside
 from curate.deduplication.rounds import Judgement, judge_again
+from curate.deduplication.shield import Shield, shield_of, with_aside
 from curate.deduplication.thresholds import at_threshold
 from curate.deduplication.ties import Ties
+from curate.deduplication.upholding import uphold
 from curate.errors import InputError, SettingError
 from curate.reports import Report
 from curate.workspace import Workspace
@@ -76,20 +77,23 @@ def rethreshold(
     catalog = workspace.catalog
     home = datasets.find(catalog, dataset)
     run_id, asked = _last_dedupe(catalog, home)
-    against, protect = (listed(asked.get(name)) for name in ("against", "protect"))
-    references = find_references(catalog, home, against, protect)
+    standing = protections.ever(catalog, home.dataset_id)
+    legacy = [name for name in listed(asked.get("protect")) if name not in standing]  # release 0.1.0 made no rules
+    notes = list(uphold(workspace, home)) if not dry_run else []
+    shield = shield_of(workspace, home, (), {}, yes=True)
+    references = (*find_references(catalog, home, listed(asked.get("against")), legacy), *shield.shelters())
     _check_unchanged(catalog, home, references, run_id)
     plan = {modality: _methods(catalog, chosen, run_id, home) for modality, chosen in asked["methods"].items()}
     changes = _raised(dataset, plan.values(), threshold)
 
     def judge() -> dict[str, tuple[Judgement, int]]:
         return {
-            modality: _judge(workspace, home, references, str(asked["keep"]), modality, methods, changes)
+            modality: _judge(workspace, home, references, shield, str(asked["keep"]), modality, methods, changes)
             for modality, methods in plan.items()
         }
 
     def report(run: int | None, judged: Mapping[str, tuple[Judgement, int]], came_back: int) -> RethresholdReport:
-        aside = sum(count_set_aside(catalog, home, judged).values())
+        aside = sum(shield.count(judged).values())
         total = aside + sum(j.own for j, _ in judged.values())
         dropped = aside + sum(j.user_dropped + j.drops.num_rows for j, _ in judged.values())
         return RethresholdReport(
@@ -104,7 +108,7 @@ def rethreshold(
             compared=sum(j.compared for j, _ in judged.values()),
             dry_run=run is None,
             seconds=round(time.monotonic() - started, 3),
-            notes=tuple(dict.fromkeys(note for j, _ in judged.values() for note in j.notes)),
+            notes=tuple(dict.fromkeys([*notes, *shield.notes, *(note for j, _ in judged.values() for note in j.notes)])),
         )
 
     if dry_run:
@@ -121,7 +125,7 @@ def rethreshold(
             done = [verdicts.decide(catalog, run.run_id, home.dataset_id, m, j.drops) for m, (j, _) in judged.items()]
             told = report(run.run_id, judged, sum(change.restored for change in done))
             run.commit_counts({"samples": told.samples, "kept": told.kept, "dropped": told.dropped})
-    return told
+    return replace(told, notes=(*told.notes, *uphold(workspace, home)))
 
 
 def _last_dedupe(catalog: Catalog, home: Dataset) -> tuple[int, dict[str, Any]]:
@@ -194,6 +198,7 @@ def _judge(
     workspace: Workspace,
     home: Dataset,
     references: Sequence[Reference],
+    shield: Shield,
     keep: str,
     modality: str,
     methods: Sequence[Method],
@@ -201,7 +206,7 @@ def _judge(
 ) -> tuple[Judgement, int]:
     """The drops of a modality at the new thresholds, and how many of them rest on other evidence than before."""
     rows = gather(workspace.catalog, home, references, modality, keep=keep)
-    contents = distinct_contents(rows.own, rows.other, keep)
+    contents = distinct_contents(with_aside(rows.own, shield.aside(modality)), rows.other, keep)
     near = [m for m in methods if m.deduper.consumes != "hash"]
     now = [at_threshold(m, changes[m.name][1]) if m.name in changes else m for m in methods]
     ties, stands = _found_before(contents, evidence.standing(workspace.catalog, home.dataset_id, modality), near)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from curate.catalog import datasets, splits
 from curate.catalog.splits import Split
 from curate.deduplication.across_parts import as_evidence, comparison_of, pairs_across_parts
+from curate.deduplication.upholding import uphold
 from curate.errors import SettingError
 from curate.splitting.facts import SplitReport, move_notes, part_facts
 from curate.splitting.plan import Plan, Situation, check_filled, read_situation
@@ -70,6 +71,7 @@ def split(
     before = splits.newest(catalog, found, name=name)
     if before is not None and before.recipe != recipe:
         raise _frozen(before, recipe)
+    upheld = uphold(workspace, found)
     situation = read_situation(catalog, found, name, recipe)
     plan, pairs, looked = _apart(workspace, situation, near)
     if not allow_empty and not parts:
@@ -78,7 +80,7 @@ def split(
     old = splits.members(catalog, before) if before else None
     with workspace.run("split", dataset=found.name, settings=settings) as run, catalog.transaction():
         changed = old is None or _as_pairs(old) != _as_pairs(plan.members)
-        notes = (*plan.notes, *looked[1], *move_notes(plan.moved if changed else ()))
+        notes = (*upheld, *plan.notes, *looked[1], *move_notes(plan.moved if changed else ()))
         frozen = before
         if changed or frozen is None:
             if pairs is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from curate.catalog import datasets, verdicts
+from curate.deduplication.upholding import uphold
 from curate.errors import SettingError
 from curate.reports import Report
 from curate.workspace import Workspace
@@ -54,4 +55,4 @@ def take_back(workspace: Workspace, dataset: str, *, owner: str = verdicts.DEDUP
         changed, restored = verdicts.take_back(workspace.catalog, run.run_id, found.dataset_id, owner)
         run.commit_counts({"changed": changed, "restored": restored})
     others = {name: count for name, count in verdicts.owners(workspace.catalog, found.dataset_id).items() if name != owner}
-    return TakeBackReport(run.run_id, dataset, owner, changed, restored, others)
+    return TakeBackReport(run.run_id, dataset, owner, changed, restored, others, uphold(workspace, found))

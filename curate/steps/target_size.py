@@ -17,6 +17,7 @@ from curate.deduplication.methods import Method, choose_methods
 from curate.deduplication.references import check_comparable, find_references, gather
 from curate.deduplication.report import DedupeReport
 from curate.deduplication.rounds import judge_with
+from curate.deduplication.shield import shield_of, with_aside
 from curate.deduplication.thresholds import at_threshold, one_method
 from curate.errors import InputError, SettingError
 from curate.reports import Report
@@ -81,7 +82,9 @@ def target_size(
 
     Args:
         method: the near-duplicate method whose threshold is sought; semantic for text and perceptual for images by default.
-        against, protect, keep, embedder, settings, yes: as `dedupe` takes them.
+        against, keep, embedder, settings, yes: as `dedupe` takes them.
+        protect: as `dedupe` takes it; the rule compares by equality and by the method at its default threshold, not at the one
+            that is found.
         dry_run: find the threshold, and change nothing.
 
     Raises:
@@ -104,13 +107,21 @@ def target_size(
         workspace, method, modalities, threshold=LEAST, settings=settings or {}, embedder=embedder
     )  # fmt: skip
     exact = choose_methods(workspace, ["exact"], modality, threshold=None, settings={}, embedder=None)[0]
-    references = find_references(catalog, home, against, protect)
+    references = find_references(catalog, home, against, ())
     check_comparable(catalog, home, references)
+    by_default = {}
+    if protect:
+        at_default = one_method(workspace, tuned.name, modalities, threshold=None, settings=settings or {}, embedder=embedder)[
+            0
+        ]
+        by_default = {modality: [exact, at_default]}
+    shield = shield_of(workspace, home, protect, by_default, yes=yes)
+    references += shield.shelters()
     notes = embed_missing_vectors(
         workspace, dict.fromkeys([dataset, *(r.dataset.name for r in references)]), {modality: [tuned]}
     )
     rows = gather(catalog, home, references, modality, keep=keep)
-    contents = distinct_contents(rows.own, rows.other, keep)
+    contents = distinct_contents(with_aside(rows.own, shield.aside(modality)), rows.other, keep)
     trials = _search(workspace, home, contents, [exact, tuned], target)
     best = min((t for t in trials if t.kept >= target), key=lambda t: (t.kept, -t.threshold))
     applied = None
@@ -118,7 +129,7 @@ def target_size(
         same_sketches = {k: v for k, v in tuned.deduper.settings.items() if k in ("bands", "rows")}
         applied = dedupe_dataset(
             workspace, dataset, methods=["exact", tuned.name], threshold={tuned.name: best.threshold}, against=against,
-            protect=protect, keep=keep, embedder=embedder, settings={**(settings or {}), **same_sketches}, yes=yes,
+            shield=shield, keep=keep, embedder=embedder, settings={**(settings or {}), **same_sketches}, yes=yes,
         )  # fmt: skip
         best = replace(best, kept=applied.kept)
     return TargetReport(
@@ -133,7 +144,7 @@ def target_size(
         applied=applied,
         dry_run=dry_run,
         seconds=round(time.monotonic() - started, 3),
-        notes=tuple(notes),
+        notes=(*notes, *shield.notes),
     )
 
 

@@ -74,11 +74,13 @@ class _Case:
         return self.embedder.embed_texts(some_texts(rng, rows).to_pylist())
 
 
-def _mark(deduper: Deduper, content: Any, order: NDArray[np.int64], settled: int = 0, **options: Any) -> Marks:
+def _mark(
+    deduper: Deduper, content: Any, order: NDArray[np.int64], settled: int = 0, among: bool = True, **options: Any
+) -> Marks:
     texts = _Texts(content) if deduper.consumes == "text" else None
     sketches = deduper.sketch(content) if deduper.consumes == "text" else content
     chosen = MarkOptions(**{"threads": 1, **options})
-    return deduper.mark(sketches, order, settled=settled, texts=texts, options=chosen, progress=SILENT)
+    return deduper.mark(sketches, order, settled=settled, among=among, texts=texts, options=chosen, progress=SILENT)
 
 
 def _all_pairs(deduper: Deduper, content: Any) -> NDArray[np.float32]:
@@ -104,6 +106,19 @@ def _survivors_are_unlike_each_other_and_every_mark_names_a_similar_survivor(cas
         kinds = (marks.stands_for.dtype, marks.similarity.dtype)
         require(kinds == (np.dtype(np.int64), np.dtype(np.float32)), f"marks are int64 and float32, not {kinds}")
         require(0 <= marks.compared <= 120 * 120, f"it says that it compared {marks.compared} of 14,400 pairs")
+
+
+def _apart_from_each_other_a_row_is_marked_where_it_resembles_a_settled_one(case: _Case) -> None:
+    deduper, content = case.build(), case.content(5, 120)
+    order = np.random.default_rng(5).permutation(120)
+    settled, later = order[:40], order[40:]
+    marks = _mark(deduper, content, order, 40, among=False)
+    nearest = _all_pairs(deduper, content)[np.ix_(later, settled)].max(axis=1)
+    marked = marks.stands_for[later] >= 0
+    require(bool(np.isin(marks.stands_for[later[marked]], settled).all()), "a mark names a row that is not settled")
+    require(bool((nearest[marked] >= deduper.threshold - 1e-5).all()), "a row is marked that resembles no settled one")
+    similar = nearest >= np.float32(deduper.threshold) + 1e-6
+    require(int((similar & ~marked).sum()) <= 0.01 * similar.sum(), "rows that resemble a settled one are not marked")
 
 
 def _check_survivors(
@@ -216,6 +231,7 @@ def _sketches_do_not_depend_on_their_batch_and_are_of_texts_alone(case: _Case) -
 
 LAWS = (
     _survivors_are_unlike_each_other_and_every_mark_names_a_similar_survivor,
+    _apart_from_each_other_a_row_is_marked_where_it_resembles_a_settled_one,
     _threads_memory_and_a_second_run_change_nothing,
     _row_numbers_do_not_matter_only_the_order_of_contents_does,
     _marks_of_a_first_pass_stay_when_its_survivors_are_settled_and_rows_are_added,

@@ -108,6 +108,7 @@ ORDER = [
     "sql",
     "status",
     "split",
+    "protect",
     "export",
     "check",
 ]

@@ -21,6 +21,7 @@ from curate.catalog.vectors import EmbedderRow
 from curate.embedding.specs import loaded
 from curate.steps.check import INVARIANTS, CheckReport, check
 from curate.steps.ingest import ingest
+from curate.steps.protect import protect
 from curate.steps.split import split
 from curate.workspace import Workspace, create_workspace, open_workspace
 from curate.workspace.sealed_files import seal_model
@@ -58,6 +59,9 @@ def sound(root: Path) -> None:
         split(workspace, "tales", seed=3)
         embed_photos(workspace)
         train(workspace)
+        (root / "evals.jsonl").write_text('{"text": "something else entirely"}\n')
+        ingest(workspace, [root / "evals.jsonl"], dataset="evals")
+        protect(workspace, "tales", "evals", methods=["exact"])
 
 
 def measure(deduper: object, left: str, right: str) -> float:
@@ -213,6 +217,8 @@ DAMAGES: dict[str, tuple[str, Callable[[Workspace], None]]] = {
     "changed blob": ("blobs", lambda w: a_blob(w, lambda path: path.write_bytes(path.read_bytes()[:-1] + b"x"))),
     "vector of nobody": ("vectors", execute(
         "INSERT INTO vectors_perceptual SELECT 999999, vector FROM vectors_perceptual LIMIT 1")),
+    "a kept sample is a protected one": ("protections", execute("UPDATE real_samples SET text = 'tale 1 of 1', "
+        "content_hash = sha256('tale 1 of 1') WHERE text = 'something else entirely'")),
     "two vectors": ("vectors", execute("INSERT INTO vectors_perceptual SELECT * FROM vectors_perceptual LIMIT 1")),
     "dimension": ("vectors", execute("UPDATE embedders SET dimension = 7")),
     "unknown table": ("vectors", execute("CREATE TABLE vectors_mystery (sample_id BIGINT, vector FLOAT[3])")),

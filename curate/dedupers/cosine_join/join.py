@@ -166,9 +166,12 @@ class Pass:
         advance: Callable[[int], None],
         *,
         settled: int = 0,
+        among: bool = True,
         short: NDArray[np.float32] | None = None,
     ) -> None:
         """Decide ranks `start` to `stop` among themselves; the first `settled` of them are kept as they are.
+
+        Without `among`, the others are compared with those first ones alone.
 
         Args:
             short: (stop - start, w) their shortened vectors, where the caller has them; the kept ones are moved to its front.
@@ -184,6 +187,10 @@ class Pass:
             last = min(first + BLOCK_ROWS, stop)
             block = self.shorten(np.arange(first, last)) if short is None else short[first - start : last - start].copy()
             self.compare(first, block, keepers[:count], held[:count])
+            if not among:
+                self.kept[first:last] = self.best_rank[first:last] < 0
+                advance(last - first)
+                continue
             self.settle(first, block)
             fresh = np.flatnonzero(self.kept[first:last])
             keepers[count : count + len(fresh)] = first + fresh

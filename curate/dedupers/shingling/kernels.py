@@ -355,7 +355,9 @@ def number_buckets(keys, settled, column):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def visit(members, values, ends, narrow, groups, bases, heads, kept, kept_spans, used, seen, settled, threshold, keeper, found):  # type: ignore[no-untyped-def]
+def visit(  # type: ignore[no-untyped-def]
+    members, values, ends, narrow, groups, bases, heads, kept, kept_spans, used, seen, settled, among, threshold, keeper, found
+):
     """Visit rows in order; a row meets only the kept rows of its buckets, so a bucket never holds two of a kind.
 
     Args:
@@ -367,6 +369,7 @@ def visit(members, values, ends, narrow, groups, bases, heads, kept, kept_spans,
         kept, kept_spans, used: the shingle sets of kept rows, their (m, 2) spans, and how much of `kept` is used.
         seen: (m,) the last row that met this one, plus one.
         settled: rows below this number are kept unseen.
+        among: whether later rows that are kept meet those after them.
         keeper, found: written: (m,) the kept row that stands for a row, and their Jaccard.
 
     Returns:
@@ -407,6 +410,8 @@ def visit(members, values, ends, narrow, groups, bases, heads, kept, kept_spans,
         if best_row >= 0:
             keeper[row] = best_row
             found[row] = best
+            continue
+        if row >= settled and not among:
             continue
         kept_spans[row, 0] = used
         for j in range(start, end):

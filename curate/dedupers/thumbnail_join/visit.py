@@ -64,8 +64,13 @@ class Visit:
         self._sketches, self._order, self._poses = sketches, order, poses
         self._threshold, self._threads, self._pool, self._ease = threshold, threads, pool, ease
 
-    def blocks(self, settled: int) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]]:
-        """Visit all rows: for each block its row numbers, best similarities, and keepers' row numbers or -1."""
+    def blocks(
+        self, settled: int, *, among: bool = True
+    ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]]:
+        """Visit all rows: for each block its row numbers, best similarities, and keepers' row numbers or -1.
+
+        Without `among`, rows beyond the settled ones are compared with these alone.
+        """
         for low in range(0, len(self._order), self.segment):
             rows = self._order[low : low + self.segment]
             free = min(max(settled - low, 0), len(rows))
@@ -80,7 +85,12 @@ class Visit:
             self._clear()
             for block in range(0, len(rows), BLOCK):
                 part = slice(block, block + BLOCK)
-                self._settle(rows[part], max(free - block, 0), best[part], keeper[part])
+                first = max(min(free - block, BLOCK), 0)
+                if among or first:
+                    whole = part if among else slice(block, block + first)
+                    self._settle(rows[whole], max(free - block, 0), best[whole], keeper[whole])
+                if not among and first < len(rows[part]):
+                    self._look(rows[part], first, best[part], keeper[part])
                 self._ease()
                 marked = np.where(keeper[part] >= 0, self.kept[np.maximum(keeper[part], 0)], -1)
                 yield rows[part], best[part], marked
@@ -114,6 +124,13 @@ class Visit:
         )  # fmt: skip
         self.compared += sum(self._pool.map(scan, parts, self._seen, self._found))
         self._stamp += len(turned)
+
+    def _look(self, rows: NDArray[np.int64], free: int, best: NDArray[Any], keeper: NDArray[Any]) -> None:
+        """Compare a block's rows from number `free` on with what is indexed, and keep none of them."""
+        if self._held:
+            turned = self._turned(rows)
+            self._scan(turned, posed_codes(turned), free, best, keeper)
+        keeper[free:][best[free:] < self._threshold] = -1
 
     def _settle(self, rows: NDArray[np.int64], free: int, best: NDArray[Any], keeper: NDArray[Any]) -> None:
         turned = self._turned(rows)

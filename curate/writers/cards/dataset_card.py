@@ -39,6 +39,21 @@ class ModelFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class ProtectionFacts:
+    """A set that the data are held apart from.
+
+    Attributes:
+        name: the protected set, such as "support-test" or "support@default:1/test".
+        methods: by which the two were compared, with their thresholds: "exact, minhash ≥ 0.8".
+        matched: how many samples repeated it.
+    """
+
+    name: str
+    methods: str
+    matched: int
+
+
+@dataclass(frozen=True, slots=True)
 class CardFacts:
     """All that the card and the Croissant file say; the export step fills it from the catalog.
 
@@ -52,10 +67,11 @@ class CardFacts:
         source: where the real data came from: an address or words; None where nobody stated it.
         description: a paragraph by the user; may be empty.
         read, rejected: records that ingest read, and refused, over the data sets in the export.
-        dropped: dedupe method → samples dropped.
+        dropped: dedupe method, or "user", "protect", "filter:length" → samples dropped.
         kept: samples that stand after curation, before the split took its part.
         split: its recipe in words, "" without a split; with its seed and the hash of its members.
         models: whose draws are in it, for synthetic rows.
+        protections: the sets that the real data are held apart from.
         created: the day, as 2026-01-31; the caller's, so that a card can be made again.
         url: the page of the set; None where it has none yet.
         creator: who made it; None where nobody is named.
@@ -82,6 +98,7 @@ class CardFacts:
     split_seed: int | None = None
     split_hash: str = ""
     models: tuple[ModelFacts, ...] = ()
+    protections: tuple[ProtectionFacts, ...] = ()
     url: str | None = None
     creator: str | None = None
 
@@ -169,7 +186,7 @@ def _curation(facts: CardFacts) -> str:
         lines.append(f"| records read | {facts.read:,} |")
     if facts.rejected is not None:
         lines.append(f"| rejected as unreadable or malformed | {facts.rejected:,} |")
-    lines += [f"| dropped as duplicates by `{method}` | {count:,} |" for method, count in sorted(facts.dropped.items())]
+    lines += [f"| {_dropped(cause)} | {count:,} |" for cause, count in sorted(facts.dropped.items())]
     if facts.kept is not None:
         lines.append(f"| kept | {facts.kept:,} |")
     lines.append(f"| in this export | {facts.total:,} |")
@@ -178,7 +195,24 @@ def _curation(facts: CardFacts) -> str:
         seed = f", seed {facts.split_seed}" if facts.split_seed is not None else ""
         hash_ = f" The hash of its members is `{facts.split_hash}`." if facts.split_hash else ""
         text += f"\n\nThe split is frozen: {_inline(facts.split)}{seed}.{hash_}"
+    if facts.protections:
+        rows = "\n".join(f"| {_cell(p.name)} | {_cell(p.methods)} | {p.matched:,} |" for p in facts.protections)
+        text += (
+            "\n\nIt is held apart from these sets: what repeats one of their samples was dropped.\n\n"
+            f"| protected set | compared by | samples that repeated it |\n| --- | --- | ---: |\n{rows}"
+        )
     return text
+
+
+def _dropped(cause: str) -> str:
+    """A line for what a dedupe method, the user, a filter or a protection dropped."""
+    if cause == "user":
+        return "dropped by hand"
+    if cause == "protect":
+        return "dropped because they repeat a protected set"
+    if cause.startswith("filter:"):
+        return f"dropped by the filter `{_cell(cause.removeprefix('filter:'))}`"
+    return f"dropped as duplicates by `{_cell(cause)}`"
 
 
 def _synthetic(facts: CardFacts) -> str:
