@@ -135,10 +135,11 @@ class Batch:
 
 def _examine(chunk: list[Picked], *, limits: Limits) -> list[Examined | BadRecord]:
     outcomes: list[Examined | BadRecord] = []
+    kinds = {name: load_modality(name) for name in {picked.modality for picked in chunk}}
     for picked in chunk:
         try:
             content = picked.content
-            facts = load_modality(picked.modality).inspect(content, limits)
+            facts = kinds[picked.modality].inspect(content, limits)
             encoded = content.encode() if isinstance(content, str) else content
             outcomes.append(Examined(hashlib.sha256(encoded).hexdigest(), facts))
         except BadRecord as bad:

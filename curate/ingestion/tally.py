@@ -47,5 +47,6 @@ class Tally:
         if self.empty:
             named = ", ".join(name.rsplit("/", 1)[-1] for name in self.empty[:NAMED])
             more = f" and {len(self.empty) - NAMED:,} more" if len(self.empty) > NAMED else ""
-            notes.append(f"{len(self.empty):,} files hold no records: {named}{more}")
+            count = "1 file holds" if len(self.empty) == 1 else f"{len(self.empty):,} files hold"
+            notes.append(f"{count} no records: {named}{more}")
         return tuple(notes)

@@ -189,7 +189,7 @@ def test_files_without_records_are_counted_and_named_also_the_second_time(ws, tm
     write(tmp_path / "in" / "a.jsonl", [{"text": "a"}])
     for _ in range(2):
         report = ingest(ws, tmp_path / "in", dataset="d")
-        assert report.files_empty == 1 and any("1 files hold no records: empty.jsonl" in note for note in report.notes)
+        assert report.files_empty == 1 and any("1 file holds no records: empty.jsonl" in note for note in report.notes)
 
 
 def test_what_a_killed_write_left_is_swept_by_the_next_writer(tmp_path):
