@@ -1,4 +1,8 @@
-"""kill -9 at any moment of a command, then the same command again: the same end as if nothing had happened."""
+"""kill -9 at a commit, a blob or a folder of a command, then the same command again: the same end as if nothing had happened.
+
+`CURATE_FAULT` (see `curate.catalog.faults`) kills the process at the n-th passing of a point, so that no clock decides what is
+tested.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +15,8 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,11 +40,11 @@ EXPORT = ["export", "all/train", "--format", "jsonl", "-o", "out"]
 
 @dataclass(frozen=True)
 class Case:
-    """A command, what runs before it, and how often it is killed."""
+    """A command, what runs before it, and the points at which it is killed, of which it passes the first at least."""
 
     command: list[str]
     before: tuple[list[str], ...]
-    kills: int
+    kills: tuple[str, ...]
 
     @property
     def name(self) -> str:
@@ -50,11 +52,11 @@ class Case:
 
 
 CASES = [
-    Case(INGEST, (), 5),
-    Case(EMBED, (INGEST,), 3),
-    Case(DEDUPE, (INGEST, EMBED), 3),
-    Case(SPLIT, (INGEST, EMBED, DEDUPE), 2),
-    Case(EXPORT, (INGEST, EMBED, DEDUPE, SPLIT), 2),
+    Case(INGEST, (), ("blob:1", "commit:3", "done:3", "commit:4", "done:4", "commit:5")),
+    Case(EMBED, (INGEST,), ("commit:3", "commit:1", "done:3")),
+    Case(DEDUPE, (INGEST, EMBED), ("commit:3", "done:1", "done:3")),
+    Case(SPLIT, (INGEST, EMBED, DEDUPE), ("commit:2", "done:2", "commit:3")),
+    Case(EXPORT, (INGEST, EMBED, DEDUPE, SPLIT), ("folder:1", "commit:2", "done:2")),
 ]
 
 
@@ -146,8 +148,10 @@ def exported(path: Path) -> Counter:
 # ── running ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def start(place: Path, command: list[str]) -> subprocess.Popen[str]:
-    environment = {key: value for key, value in os.environ.items() if key not in ("CURATE_WORKSPACE", "CURATE_DEBUG")}
+def start(place: Path, command: list[str], fault: str | None = None) -> subprocess.Popen[str]:
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("CURATE_")}
+    if fault:
+        environment["CURATE_FAULT"] = fault
     return subprocess.Popen(
         [str(CURATE), *command, "-w", "ws", "--json"],
         cwd=place,
@@ -159,24 +163,20 @@ def start(place: Path, command: list[str]) -> subprocess.Popen[str]:
     )
 
 
-def start_working(place: Path, command: list[str]) -> subprocess.Popen[str]:
-    """Start, and wait until the catalog's log says that a run has begun."""
-    log = place / "ws" / "catalog.duckdb.wal"
-    assert not log.exists()
-    process = start(place, command)
-    while process.poll() is None and not log.exists():
-        time.sleep(0.002)
-    return process
+def killed(place: Path, command: list[str], point: str) -> bool:
+    """Run a command that is killed at a point; whether it passed it."""
+    process = start(place, command, f"{point}:kill")
+    _, err = process.communicate(timeout=240)
+    assert process.returncode in (0, -signal.SIGKILL), err
+    return process.returncode != 0
 
 
-def run(place: Path, command: list[str]) -> float:
-    """Run to the end; returns the seconds that it took."""
-    began = time.monotonic()
+def run(place: Path, command: list[str]) -> None:
+    """Run to the end."""
     process = start(place, command)
     out, err = process.communicate(timeout=240)
     assert process.returncode == 0, err
     json.loads(out)
-    return time.monotonic() - began
 
 
 def statuses(place: Path, step: str) -> list[str]:
@@ -193,35 +193,28 @@ def copy_of(place: Path, to: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def prepared(tmp_path_factory) -> Callable[[Case], tuple[Path, dict[str, str], float]]:
-    """For a case: the place before its command, the state after it, and its duration; each command runs once."""
+def prepared(tmp_path_factory) -> Callable[[Case], tuple[Path, dict[str, str]]]:
+    """For a case: the place before its command, and the state after it; each command runs once."""
     root: Path = tmp_path_factory.mktemp("crash")
     first = root / "0"
     (first / "corpus").mkdir(parents=True)
     write_corpus(first / "corpus")
     subprocess.run([str(CURATE), "init", "ws"], cwd=first, check=True, capture_output=True)
     places = {(): first}
-    durations: dict[tuple[str, ...], float] = {}
 
     def after(commands: tuple[list[str], ...]) -> Path:
         key = tuple(command[0] for command in commands)
         if key not in places:
             place = copy_of(after(commands[:-1]), root / f"{len(places)}")
-            durations[key] = run(place, commands[-1])
+            run(place, commands[-1])
             places[key] = place
         return places[key]
 
-    def prepare(case: Case) -> tuple[Path, dict[str, str], float]:
+    def prepare(case: Case) -> tuple[Path, dict[str, str]]:
         place = after((*case.before, case.command))
-        return after(case.before), state_of(place), durations[(*(c[0] for c in case.before), case.name)]
+        return after(case.before), state_of(place)
 
     return prepare
-
-
-def kill(process: subprocess.Popen[str]) -> None:
-    with suppress(ProcessLookupError):  # it may have ended just now
-        os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
 
 
 def check_end(place: Path, case: Case, expected: dict[str, str], at: str) -> None:
@@ -235,68 +228,44 @@ def check_end(place: Path, case: Case, expected: dict[str, str], at: str) -> Non
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_killed_command_goes_on_to_the_same_end(case, prepared, tmp_path):
-    before, expected, duration = prepared(case)
-    interrupted = 0
-    for number in range(case.kills + 12):
-        if number >= case.kills and interrupted:
-            break
-        # The first part of the duration goes into importing. A command that is over in a blink is tried again until a
-        # kill has met it at work.
-        delay = duration * 0.6 * number / case.kills if number < case.kills else 0.01 * (number - case.kills)
+    before, expected = prepared(case)
+    for number, point in enumerate(case.kills):
         place = copy_of(before, tmp_path / str(number))
-        process = start_working(place, case.command)
-        time.sleep(delay)
-        killed = process.poll() is None
-        kill(process)
-        check_end(place, case, expected, f"killed {delay:.2f} s after its work began")
-        interrupted += killed and "interrupted" in statuses(place, case.name)
+        met = killed(place, case.command, point)
+        assert met or number, f"{case.name} never passes {point}"
+        check_end(place, case, expected, f"killed at {point}")
         shutil.rmtree(place)
-    assert interrupted, "no kill met the command at work"
 
 
 @pytest.mark.slow
 def test_an_ingest_that_is_killed_again_and_again_still_ends_alike(prepared, tmp_path):
-    """Each kill comes as soon as something new lies on the disk: blobs first, then the catalog's log or file."""
     case = CASES[0]
-    before, expected, _ = prepared(case)
+    before, expected = prepared(case)
     place = copy_of(before, tmp_path / "place")
-
-    def trace() -> tuple[Any, ...]:
-        blobs = sum(len(files) for _, _, files in os.walk(place / "ws" / "blobs"))
-        sizes = [
-            path.stat().st_size if path.exists() else 0 for path in (place / "ws").glob("catalog.duckdb*") if path.exists()
-        ]
-        return blobs > 0, blobs, sum(sizes)
-
-    for kills in range(3):
-        process = start(place, case.command)
-        seen, changes = trace(), 0
-        while process.poll() is None and changes <= 2 * kills:
-            now = trace()
-            changes += now != seen
-            seen = now
-        kill(process)
-    check_end(place, case, expected, "killed three times")
+    met = [killed(place, case.command, point) for point in ("blob:1", "commit:3", "done:3", "done:4")]
+    assert met[0] and sum(met) >= 3
+    check_end(place, case, expected, "killed again and again")
     assert "interrupted" in statuses(place, "ingest")
 
 
 @pytest.fixture
-def interruptible():
-    """Children answer Ctrl-C, also where this suite runs in the background of a script, which ignores it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+def answering():
+    """Children answer both signals, also where this suite runs in the background of a script, which ignores Ctrl-C."""
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
-@pytest.mark.usefixtures("interruptible")
-def test_ctrl_c_ends_a_command_with_a_sentence_and_130_and_it_goes_on_afterwards(prepared, tmp_path):
+@pytest.mark.usefixtures("answering")
+@pytest.mark.parametrize(("what", "code"), [("interrupt", 130), ("terminate", 143)])
+def test_a_signal_ends_a_command_with_a_sentence_and_its_code_and_it_goes_on_afterwards(prepared, tmp_path, what, code):
     case = CASES[0]
-    before, expected, _ = prepared(case)
+    before, expected = prepared(case)
     place = copy_of(before, tmp_path / "place")
-    process = start_working(place, case.command)
-    process.send_signal(signal.SIGINT)
+    process = start(place, case.command, f"commit:3:{what}")
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 130 and out == ""
+    assert process.returncode == code and out == ""
     assert err.splitlines()[-1] == "interrupted; run the same command again to go on" and "Traceback" not in err
     assert statuses(place, "ingest") == ["interrupted"]
     check_end(place, case, expected, "interrupted")

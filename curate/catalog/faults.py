@@ -6,6 +6,7 @@
             commit   a transaction is about to be committed
             done     a transaction was committed
             blob     a batch of blobs lies under temporary names and is about to be renamed
+            folder   an export is written and about to take its place
     WHAT    kill         SIGKILL: the process is gone
             interrupt    SIGINT, as Ctrl-C
             terminate    SIGTERM

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from curate.catalog import faults
 from curate.errors import InputError, WorkError
 
 MANIFEST = "manifest.json"
@@ -67,6 +68,7 @@ def whole_folder(out: Path) -> Iterator[Folder]:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield folder
         os.sync()
+        faults.passing("folder")
         folder.strangers_at = _take_place(temporary, out)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
