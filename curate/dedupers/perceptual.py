@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.dedupers import MarkOptions, Marks, TextAccess
-from curate.dedupers.thumbnail_join.measure import WIDTH, tables
 from curate.dedupers.thumbnail_join.visit import Visit, frozen, measure_pairs, posed
+from curate.dedupers.thumbnail_join.waves import WIDTH, tables
 from curate.errors import SettingError
 from curate.records import Progress
 from curate.spill.residency import Residency

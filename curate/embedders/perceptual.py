@@ -17,25 +17,32 @@ from curate.embedders.thumbnails.kernels import CHROMA, DIMENSION, FLOOR, SIZE, 
 from curate.embedders.thumbnails.thumbnail import decode
 from curate.errors import SettingError
 
-VERSION = 4
+VERSION = 5
 """Part of the fingerprint: raised by every change that moves a vector."""
 _CHUNK = 64
 """Files that a thread takes at a time, and that progress is told by."""
 
 
 class Perceptual:
-    """Whitened cosine waves of a 48×48 thumbnail, with a little colour and the mean grey.
+    """Whitened cosine waves of a 48×48 thumbnail, with a little colour, the mean grey, and some detail.
 
     Layout of a vector, before it is scaled to length 1, in grey levels: WAVES² luma waves, row by row,
-    with FLOOR·cos πm in the place of the mean; FLOOR·sin πm, where m in [0, 1] is the mean luma; 10 waves of Cb, 10 of Cr; and
-    FLOOR·r, where r is the shorter side over 2·SIZE, at most 1: how much of the detail is real and not enlarged.
+    with FLOOR·cos πm in the place of the mean; FLOOR·sin πm, where m in [0, 1] is the mean luma; 10 waves of Cb, 10 of Cr;
+    FLOOR·r, where r is the shorter side over 2·SIZE, at most 1: how much of the detail is real and not enlarged; SHARP times
+    the detail of 24×24 cells (`thumbnails.detail`), zeros for most photographs; FLOOR times how far the picture looks
+    rendered, 0 to 1; and FLOOR·log₂(frames)/8.
     """
 
     modalities: ClassVar[frozenset[str]] = frozenset({"image"})
     default_threshold: float | None = 0.8
     dimension = DIMENSION
     slug = "perceptual"
-    superseded = frozenset({"0a66331c79cb2c47e2bb0ff92c0b6486a8ebb209c62576ef595f70e6b3a0edd7"})
+    superseded = frozenset(
+        {
+            "0a66331c79cb2c47e2bb0ff92c0b6486a8ebb209c62576ef595f70e6b3a0edd7",
+            "a8f7ec9bf654240bd7b3e7f82265994e5c07d5981e7a010f6f52a6bcb263c06c",
+        }
+    )
     """Fingerprints of versions before this one: `check` says that such vectors are to be made anew, and calls none damaged."""
     description = f"perceptual: whitened {WAVES}×{WAVES} cosine waves of a thumbnail, no weights, float32"
 
@@ -63,7 +70,7 @@ class Perceptual:
             chunk = images[start : start + _CHUNK]
             for number, data in enumerate(chunk, start):
                 picture = decode(data)
-                vector(picture.pixels, *picture.box, picture.orientation, picture.side, basis, weight, vectors[number])
+                vector(picture.pixels, *picture.box, *picture[2:], basis, weight, vectors[number])
             return len(chunk)
 
         with ThreadPoolExecutor(self._threads) as pool:

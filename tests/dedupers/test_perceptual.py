@@ -19,7 +19,7 @@ from curate.dedupers.perceptual import PLUGIN
 from curate.dedupers.thumbnail_join import codes as coding
 from curate.dedupers.thumbnail_join import visit as visiting
 from curate.dedupers.thumbnail_join.codes import FARTHEST, JOINS, KEY, KEY_BITS, TABLES, VIEWS, WEAK, WORDS
-from curate.dedupers.thumbnail_join.measure import LUMA, side_crop, tables
+from curate.dedupers.thumbnail_join.waves import LUMA, RESOLUTION, side_crop, tables
 from curate.embedders import EmbedderOptions
 from curate.embedders.perceptual import CHROMA, FLOOR, WAVES, whitening
 from curate.embedders.perceptual import PLUGIN as EMBEDDER
@@ -137,7 +137,7 @@ def test_the_same_shape_in_another_colour_is_another_picture():
 
 
 def test_the_layout_and_the_weights_are_the_embedders():
-    from curate.dedupers.thumbnail_join import measure
+    from curate.dedupers.thumbnail_join import waves as measure
 
     assert (WAVES, FLOOR, len(CHROMA)) == (measure.WAVES, measure.FLOOR, measure.CHROMA)
     assert EMBEDDER.dimension == measure.WIDTH
@@ -167,7 +167,7 @@ def oracle(vectors, order, settled, deduper):
     made = coding.codes(vectors, tables())
     measured = deduper.similarity(np.repeat(vectors, len(vectors), 0), np.tile(vectors, (len(vectors), 1)))
     measured = measured.reshape(len(vectors), len(vectors))
-    side = vectors[:, -1] * (FLOOR / np.hypot(vectors[:, 0], vectors[:, LUMA]))
+    side = vectors[:, RESOLUTION] * (FLOOR / np.hypot(vectors[:, 0], vectors[:, LUMA]))
     kept, stands_for = [], np.full(len(vectors), -1)
     for place, row in enumerate(order):
         tiny = bool(side[row] < FLOOR / 2)

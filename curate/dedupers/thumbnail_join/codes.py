@@ -18,7 +18,7 @@ from numba import njit, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from curate.dedupers.thumbnail_join.measure import WAVES, Tables, grey_scale, side_crop
+from curate.dedupers.thumbnail_join.waves import WAVES, Tables, grey_scale, side_crop
 
 WORDS = 3
 KEY_BITS = 24

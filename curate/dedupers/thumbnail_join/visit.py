@@ -16,7 +16,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from curate.dedupers.thumbnail_join.codes import FIXED_BYTES, Codes, bytes_a_row, candidates, codes, empty_index, insert, near
-from curate.dedupers.thumbnail_join.measure import WIDTH, grey_scale, is_tiny, measure, pose, tables
+from curate.dedupers.thumbnail_join.measure import measure
+from curate.dedupers.thumbnail_join.waves import WIDTH, grey_scale, is_tiny, pose, tables
 
 BLOCK = 64
 """Rows are looked up together against what was kept before them, then settled one by one."""

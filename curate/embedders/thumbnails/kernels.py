@@ -9,6 +9,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from curate.embedders.thumbnails.detail import CELLS, SHARP
+
 SIZE = 48
 """Side of the thumbnail in pixels, whatever the picture's aspect ratio: a squashed copy looks the same."""
 WAVES = 24
@@ -19,7 +21,11 @@ CHROMA = tuple((y, x) for y in range(FEW) for x in range(FEW - y))
 """The (vertical, horizontal) waves of Cb and of Cr that are kept."""
 FLOOR = 10.0
 """Weighted contrast, in grey levels, below which a picture is told by its mean grey and not by its noise."""
-DIMENSION = WAVES * WAVES + 2 + 2 * len(CHROMA)
+RESOLUTION = WAVES * WAVES + 1 + 2 * len(CHROMA)
+"""Place of the entry that tells the size of the file's picture."""
+DETAIL = RESOLUTION + 1
+"""Where the detail begins; behind it stand how far the picture looks rendered, and its frames."""
+DIMENSION = DETAIL + CELLS * CELLS + 2
 
 BORDER_CAP = 6
 """A border is at most one in so many of the rows."""
@@ -155,8 +161,8 @@ def _upright(waves, orientation):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def vector(pixels, left, top, right, bottom, orientation, side, basis, weight, out):  # type: ignore[no-untyped-def]
-    """Write the unit vector (DIMENSION,) of a picture (height, width, 3) to `out`; `side` is the shorter one of its file."""
+def vector(pixels, left, top, right, bottom, orientation, side, rendered, frames, detail, basis, weight, out):  # type: ignore[no-untyped-def]
+    """Write the unit vector (DIMENSION,) of a decoded picture (`thumbnail.Decoded`) to `out`."""
     waves, blue, red = np.empty((WAVES, WAVES), np.float32), np.empty((FEW, FEW), np.float32), np.empty((FEW, FEW), np.float32)
     _waves(pixels, left, top, right, bottom, basis, waves, blue, red)
     blue[0, 0] -= 128
@@ -172,7 +178,11 @@ def vector(pixels, left, top, right, bottom, orientation, side, basis, weight, o
     for place, (i, j) in enumerate(CHROMA):
         out[luma + 1 + place] = blue[i, j]
         out[luma + 1 + len(CHROMA) + place] = red[i, j]
-    out[DIMENSION - 1] = FLOOR * min(side / (2 * SIZE), 1.0)
+    out[RESOLUTION] = FLOOR * min(side / (2 * SIZE), 1.0)
+    for at in range(CELLS * CELLS):
+        out[DETAIL + at] = SHARP * detail[at]
+    out[DIMENSION - 2] = FLOOR * rendered
+    out[DIMENSION - 1] = FLOOR * np.log2(frames) / 8
     length = np.float32(0)
     for at in range(DIMENSION):
         length += out[at] * out[at]

@@ -36,7 +36,7 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 
 from curate.dedupers import MarkOptions
 from curate.dedupers.perceptual import PLUGIN
-from curate.dedupers.thumbnail_join.measure import FLOOR, LUMA
+from curate.dedupers.thumbnail_join.waves import FLOOR, LUMA, RESOLUTION
 from curate.embedders import EmbedderOptions
 from curate.embedders.perceptual import PLUGIN as EMBEDDER
 from curate.records import SILENT
@@ -356,7 +356,7 @@ def generated(count: int, path: Path) -> None:
         size = min(8192, count - start)
         block = rng.standard_normal((size, len(energy)), np.float32) @ spread + mean
         turn = rng.choice(angle, size)
-        block[:, 0], block[:, LUMA], block[:, -1] = FLOOR * np.cos(turn), FLOOR * np.sin(turn), FLOOR
+        block[:, 0], block[:, LUMA], block[:, RESOLUTION] = FLOOR * np.cos(turn), FLOOR * np.sin(turn), FLOOR
         out[start : start + size] = block
     for start in range(count - copies, count, 8192):
         size = min(8192, count - start)
