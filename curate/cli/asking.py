@@ -113,6 +113,9 @@ def sql(
             show(describe_catalog(ws), as_json or chosen == "json", _describe_schema)
         return
     statement = _statement(query, file)
+    if "embed" not in statement.lower():
+        # Arrow imports NumPy where it finds it, for a tenth of a second, and writes rows without it. This process ends here.
+        sys.modules.setdefault("numpy", cast(Any, None))
     with opened(workspace, detached=True) as ws, step(ws, statement, timeout_s=timeout, wait_s=wait) as result:
         _deliver(result, chosen, output, rows)
 

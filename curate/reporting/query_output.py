@@ -43,10 +43,13 @@ def rows(result: QueryResult) -> Iterator[tuple[Any, ...]]:
 
 
 def _values(column: pa.Array) -> list[Any]:
-    """The values of a column; dates that Python has no type for as text."""
+    """The values of a column; moments that Python has no type for, by their size or by their nanoseconds, as ISO 8601 text."""
+    import pyarrow as pa
+
+    if pa.types.is_timestamp(column.type) and column.type.unit == "ns":
+        return [_moment(text) for text in column.cast(pa.string()).to_pylist()]
     try:
-        found: list[Any] = column.to_pylist()
-        return found
+        return column.to_pylist()
     except (OverflowError, ValueError):
         return [_value(scalar) for scalar in column]
 
@@ -61,7 +64,12 @@ def _value(scalar: pa.Scalar) -> Any:
             return {name: _value(inner) for name, inner in scalar.items()}
         if isinstance(scalar, pa.ListScalar):  # of any length, and maps
             return _values(scalar.values)
-        return scalar.cast(pa.string()).as_py()
+        return _moment(scalar.cast(pa.string()).as_py())
+
+
+def _moment(text: str | None) -> str | None:
+    """A moment as Arrow writes it, in ISO 8601."""
+    return text and text.replace(" ", "T").replace("Z", "+00:00")
 
 
 def write(result: QueryResult, format: str, stream: IO[str]) -> int:

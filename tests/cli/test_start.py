@@ -18,7 +18,8 @@ NEEDED = {
     ("search", "--help"): (),
     ("status",): ("duckdb",),
     ("status", "--json"): ("duckdb",),
-    ("sql", "SELECT count(*) FROM samples"): ("pyarrow", "numpy"),  # DuckDB is in the process that answers
+    ("sql", "SELECT count(*) FROM samples"): ("pyarrow",),  # DuckDB is in the process that answers
+    ("sql", "SELECT 'embed'"): ("pyarrow", "numpy", "duckdb"),
     ("sql", "--schema"): ("duckdb", "numpy"),
 }
 

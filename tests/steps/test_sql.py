@@ -201,6 +201,19 @@ def test_a_table_cannot_drive_the_terminal():
     assert "\x1b" not in drawn and "\x07" not in drawn and "NULL" in drawn and "true" in drawn
 
 
+@pytest.mark.parametrize("suffix", ["csv", "json", "jsonl", "parquet"])
+def test_the_command_writes_every_type_as_the_library_does(home, ws, tmp_path, suffix):
+    query = "FROM test_all_types()"
+    done = curate(home, "sql", query, "-o", str(tmp_path / f"a.{suffix}"))
+    assert done.returncode == 0 and "3 rows" in done.stderr, done.stderr
+    with sql(ws, query) as result:
+        out.save(result, tmp_path / f"b.{suffix}", None)
+    if suffix == "parquet":
+        assert pq.read_schema(tmp_path / "a.parquet").equals(pq.read_schema(tmp_path / "b.parquet"))
+    else:
+        assert (tmp_path / f"a.{suffix}").read_text() == (tmp_path / f"b.{suffix}").read_text()
+
+
 def test_the_command_prints_csv_in_a_pipe_and_json_when_asked(home, tmp_path):
     assert curate(home, "sql", "SELECT 1 AS a, NULL AS b").stdout == "a,b\n1,\n"
     assert json.loads(curate(home, "sql", "--json", "SELECT 1 AS a, NULL AS b").stdout) == [{"a": 1, "b": None}]
