@@ -49,7 +49,7 @@ def _values(column: pa.Array) -> list[Any]:
     if pa.types.is_timestamp(column.type) and column.type.unit == "ns":
         return [_moment(text) for text in column.cast(pa.string()).to_pylist()]
     try:
-        return column.to_pylist()
+        return list(column.to_pylist())
     except (OverflowError, ValueError):
         return [_value(scalar) for scalar in column]
 
