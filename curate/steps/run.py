@@ -8,10 +8,11 @@ import inspect
 import json
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_type_hints
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import yaml
 from jsonschema import Draft202012Validator
@@ -159,12 +160,20 @@ def _checked(step: str, arguments: dict[str, Any]) -> dict[str, Any]:
 def _of_type(step: str, name: str, value: Any, kind: Any) -> Any:
     """A recipe's value as the step's own type: "7" from `--set` becomes 7 where a number is asked for."""
     try:
-        return TypeAdapter(kind).validate_python(value)
+        return TypeAdapter(_that_yaml_can_say(kind)).validate_python(value)
     except ValidationError as error:
         asked = inspect.formatannotation(kind).replace("collections.abc.", "").replace("pathlib.", "")
         raise SettingError(
             f"the step {step}: {name} takes {asked}, got {value!r}", hint=error.errors(include_url=False)[0]["msg"]
         ) from None
+
+
+def _that_yaml_can_say(kind: Any) -> Any:
+    """A type without the members of a union that only a program can give: iterables of rows, data frames."""
+    if get_origin(kind) not in (Union, UnionType):
+        return kind
+    members = [k for k in get_args(kind) if get_origin(k) is not Iterable and not getattr(k, "_is_protocol", False)]
+    return Union[tuple(members)]  # noqa: UP007 (its members are known at run time only)
 
 
 def steps_of_recipes() -> tuple[str, ...]:

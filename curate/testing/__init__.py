@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from curate.testing.dedupers import check_deduper
 from curate.testing.embedders import check_embedder
+from curate.testing.executors import check_executor
 from curate.testing.filters import check_filter
 from curate.testing.gates import check_gate
 from curate.testing.generators import check_generator
@@ -25,6 +26,7 @@ from curate.testing.writers import check_writer
 __all__ = [
     "check_deduper",
     "check_embedder",
+    "check_executor",
     "check_filter",
     "check_gate",
     "check_generator",

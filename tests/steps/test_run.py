@@ -124,3 +124,25 @@ def test_the_demonstrations_data_is_the_same_every_time_and_its_files_keep_their
     assert again.docstrings.stat().st_mtime_ns == stamp
     assert len(list(first.digits.glob("*/*.png"))) == 1797
     assert first == again
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        ("ingest: {paths: a.jsonl, dataset: d, text: 7}", r"the step ingest: text takes .*, got 7"),
+        ("split: {dataset: d, seed: soon}", "the step split: seed takes int, got 'soon'"),
+        ("dedupe: {dataset: d, methods: {exact: 1}}", "the step dedupe: methods takes"),
+    ],
+)
+def test_an_argument_of_another_type_is_refused_before_anything_runs(tmp_path, step, said):
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text(f"name: r\ndescription: r\nsteps:\n  - {step}\n")
+    with pytest.raises(SettingError, match=said):
+        plan(recipe, {})
+
+
+def test_a_variable_from_the_command_line_becomes_the_type_that_the_step_asks_for(tmp_path):
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text("name: r\ndescription: r\nvariables: {seed: null}\nsteps:\n  - split: {dataset: d, seed: '${seed}'}\n")
+    (planned,) = plan(recipe, {"seed": "7"})
+    assert planned.arguments["seed"] == 7

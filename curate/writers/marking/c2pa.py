@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from curate import __version__
-from curate.errors import InputError, SettingError, WorkError
+from curate.errors import InputError, MissingExtra, SettingError, WorkError
 from curate.writers.marking.iptc import SOURCE_TYPE
 
 OPTIONS = {
@@ -40,15 +40,17 @@ class Signer:
         key: PEM file with its private key: P-256, P-384, P-521, Ed25519 or RSA (signed as PS256).
 
     Raises:
-        SettingError: c2pa-python is not installed, or the key is of no kind that C2PA signs with.
+        MissingExtra: c2pa-python is not installed.
+        SettingError: the key is of no kind that C2PA signs with.
         InputError: a file is missing or is not what it should be.
     """
 
     def __init__(self, cert: Path, key: Path) -> None:
         try:
             import c2pa
+            import cryptography  # noqa: F401 (needed below)
         except ImportError:
-            raise SettingError("signing needs c2pa-python, which is not installed", hint="pip install 'curate[c2pa]'") from None
+            raise MissingExtra("signing needs c2pa-python, which is not installed", hint="pip install 'curate[c2pa]'") from None
         chain, secret = _read(cert, "certificate"), _read(key, "private key")
         algorithm = _algorithm(secret, key)
         self._c2pa: Any = c2pa
