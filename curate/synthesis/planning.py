@@ -110,10 +110,11 @@ def model_of(workspace: Workspace, plan: Plan, base: str | None, name: str | Non
 
 
 def _parent(workspace: Workspace, base: str | None) -> ModelRow | None:
-    """The workspace's own model whose folder a base model's path names, or None."""
+    """The workspace's own finished model whose folder a base model's path names, or None."""
     folder = Path(base).resolve() if base else None
     own = (workspace.root / "models").resolve()
-    return next((m for m in models.every(workspace.catalog) if own / m.folder == folder), None)
+    known = [m for m in models.every(workspace.catalog) if m.checkpoint_hash is not None]
+    return next((m for m in known if own / m.folder == folder), None)
 
 
 def _digest(value: Any) -> str:

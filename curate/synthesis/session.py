@@ -6,31 +6,18 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from curate.catalog import sources, synthetic, vectors
 from curate.catalog.models import ModelRow
-from curate.errors import BadRecord
 from curate.generators import Drawn, DrawRequest, Model
-from curate.modalities import Facts, Limits, Modality, load_modality
-from curate.synthesis.gates import Gates, Verdict
-from curate.workspace import BlobStore, Run, Workspace
+from curate.synthesis.gates import Gates
+from curate.synthesis.rows import Draw, Outcome, synthetic_rows
+from curate.workspace import Run, Workspace
 
 WINDOW = 128  # draws a transaction
-
-
-@dataclass(frozen=True, slots=True)
-class Draw:
-    """One draw of a command: the nth of its label."""
-
-    label: str | None
-    index: int
-    seed: int
 
 
 class DrawSession:
@@ -98,87 +85,35 @@ class DrawSession:
         return Draw(label, index, int.from_bytes(digest[:8], "big") >> 1)
 
     def _draw_window(self, window: Sequence[Draw]) -> None:
-        drawn: list[Drawn | None] = [None] * len(window)
-        for item in self._trained.draw([DrawRequest.of_label(d.label, d.seed) for d in window], self._drawing):
-            drawn[item.index] = item
-        results = [item for item in drawn if item is not None]
-        assert len(results) == len(window), "the generator skipped a request"
-        contents = [item.content for item in results]
-        verdicts = self._gates.judge(contents, [item.request.conditions for item in results])
-        hashes = [hashlib.sha256(c.encode() if isinstance(c, str) else c).hexdigest() for c in contents]
-        kind = load_modality(self._trained.modality)
-        facts = [_facts(kind, item) for item in results]
-        names = [
-            BlobStore.name(digest, fact.suffix) if item.media is not None else None
-            for digest, item, fact in zip(hashes, results, facts, strict=True)
-        ]
+        outcomes = self._judged(window)
         self._workspace.synthetic.write(
-            (name, item.media) for name, item in zip(names, results, strict=True) if name is not None and item.media is not None
+            (o.blob, o.drawn.media) for o in outcomes if o.blob is not None and o.drawn.media is not None
         )
         catalog = self._workspace.catalog
         with catalog.transaction():
             ids = list(sources.reserve_ids(catalog, "sample_ids", len(window)))
-            synthetic.add(catalog, self._table(ids, window, results, facts, verdicts, hashes, names))
-            kept = [n for n, verdict in enumerate(verdicts) if verdict.refusal is None]
+            rows = synthetic_rows(outcomes, ids, model=self._row, run_id=self._run.run_id, settings=self._stored)
+            synthetic.add(catalog, rows)
+            kept = [(i, o.verdict.vector) for i, o in zip(ids, outcomes, strict=True) if o.verdict.refusal is None]
             if kept:
-                matrix = np.stack([v.vector for n in kept if (v := verdicts[n]).vector is not None])
-                vectors.add(catalog, self._gates.slug, np.array([ids[n] for n in kept], np.int64), matrix)
-            for draw, verdict in zip(window, verdicts, strict=True):
-                self._known[draw.seed] = "refused" if verdict.refusal else "accepted"
-                self.tally[verdict.refusal or "accepted"] += 1
+                matrix = np.stack([vector for _, vector in kept if vector is not None])
+                vectors.add(catalog, self._gates.slug, np.array([i for i, _ in kept], np.int64), matrix)
+            for outcome in outcomes:
+                self._known[outcome.draw.seed] = "refused" if outcome.verdict.refusal else "accepted"
+                self.tally[outcome.verdict.refusal or "accepted"] += 1
             self._run.commit_counts({"drawn": sum(self.tally.values()), **self.tally})
 
-    def _table(
-        self,
-        ids: list[int],
-        window: Sequence[Draw],
-        results: Sequence[Drawn],
-        facts: Sequence[Facts],
-        verdicts: Sequence[Verdict],
-        hashes: Sequence[str],
-        names: Sequence[str | None],
-    ) -> pa.Table:
-        n = len(window)
-        return pa.table(
-            {
-                "sample_id": pa.array(ids, pa.int64()),
-                "dataset_id": pa.array([self._row.dataset_id] * n, pa.int32()),
-                "model_id": pa.array([self._row.model_id] * n, pa.int32()),
-                "run_id": pa.array([self._run.run_id] * n, pa.int32()),
-                "seed": pa.array([d.seed for d in window], pa.int64()),
-                "draw_index": pa.array([d.index for d in window], pa.int64()),
-                "requested_label": pa.array([d.label for d in window], pa.string()),
-                "settings": pa.array([self._stored] * n, pa.string()),
-                "depth": pa.array([self._row.depth + 1] * n, pa.int32()),
-                "parents": pa.array(["[]"] * n, pa.string()),
-                "modality": pa.array([self._trained.modality] * n, pa.string()),
-                "content_hash": pa.array(hashes, pa.string()),
-                "label": pa.array([d.label for d in window], pa.string()),
-                "text": pa.array([item.text for item in results], pa.large_string()),
-                "blob": pa.array(names, pa.string()),
-                "size_bytes": pa.array(
-                    [len(i.media) if i.media is not None else len((i.text or "").encode()) for i in results], pa.int64()
-                ),
-                "width": pa.array([fact.width for fact in facts], pa.int32()),
-                "height": pa.array([fact.height for fact in facts], pa.int32()),
-                "facts": pa.array([json.dumps(dict(fact.others)) if fact.others else None for fact in facts], pa.string()),
-                "metadata": pa.array([json.dumps(dict(item.extra)) if item.extra else None for item in results], pa.string()),
-                "status": pa.array(["refused" if v.refusal else "accepted" for v in verdicts], pa.string()),
-                "refusal": pa.array([v.refusal for v in verdicts], pa.string()),
-                "nearest_id": pa.array([v.nearest_id for v in verdicts], pa.int64()),
-                "nearest_real": pa.array([v.nearest_real for v in verdicts], pa.float64()),
-            }
-        )
+    def _judged(self, window: Sequence[Draw]) -> list[Outcome]:
+        drawn: dict[int, Drawn] = {}
+        for item in self._trained.draw([DrawRequest.of_label(d.label, d.seed) for d in window], self._drawing):
+            drawn[item.index] = item
+        assert drawn.keys() == set(range(len(window))), "the generator skipped a request"
+        results = [drawn[index] for index in range(len(window))]
+        verdicts = self._gates.judge([item.content for item in results], [item.request.conditions for item in results])
+        modality = self._trained.modality
+        return [Outcome(*three, modality) for three in zip(window, results, verdicts, strict=True)]
 
 
 def _windows(draws: Sequence[Draw]) -> Iterator[Sequence[Draw]]:
     for start in range(0, len(draws), WINDOW):
         yield draws[start : start + WINDOW]
-
-
-def _facts(kind: Modality, item: Drawn) -> Facts:
-    """What a draw is; nothing of one that is a text, or that the gates refuse because it cannot be read."""
-    if item.media is not None:
-        with suppress(BadRecord):
-            return kind.inspect(item.media, Limits())
-    return Facts()

@@ -233,6 +233,13 @@ def test_a_split_without_a_validation_part_is_learned_from(tmp_path: Path) -> No
             workspace, "causal-lm", "one/train", settings={"steps": 2, "width": 16, "layers": 1, "heads": 2, "vocabulary": 260}
         )
         assert (report.samples, report.validation_loss, report.steps) == (1, None, 2)
+        child = train(workspace, "causal-lm", "one/train", base=report.folder, settings={"steps": 2, "max_tokens": 4})
+        known = {m.name: m for m in models(workspace)}
+        assert known[child.model].parent == report.model and known[child.model].base_model is None
+        generate(workspace, child.model, count=1)
+        assert workspace.catalog.rows("SELECT model, parent_model, objective FROM lineage") == [
+            (child.model, report.model, "next_token")
+        ]
 
 
 def test_altered_weights_are_noticed(trained: Path) -> None:
