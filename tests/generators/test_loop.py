@@ -17,8 +17,10 @@ from curate.errors import SettingError, WorkError
 from curate.generators import FitOptions
 from curate.generators.training.batch_sampler import BatchSampler, label_numbers
 from curate.generators.training.checkpoint import FILE
-from curate.generators.training.loop import estimate, learning_rate, train
+from curate.generators.training.loop import train
+from curate.generators.training.optimisation import learning_rate
 from curate.generators.training.settings import TrainSettings
+from curate.generators.training.timing import estimate
 from curate.records import SILENT
 
 OPTIONS = FitOptions(device="cpu", threads=1, checkpoint_seconds=0, checkpoint_steps=3)

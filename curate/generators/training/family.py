@@ -18,10 +18,11 @@ from curate.generators.contract.draws import Drawn, DrawRequest, Scores
 from curate.generators.contract.examples import Examples
 from curate.generators.contract.folder import read_config
 from curate.generators.contract.reports import Estimate, FitOptions, FitReport
-from curate.generators.training.loop import Task, estimate, train
+from curate.generators.training.loop import Task, train
 from curate.generators.training.model_folder import already_done, write_model
 from curate.generators.training.repeatable import draw_threads, environment, pick_device
 from curate.generators.training.settings import DrawSettings, Preset, TinyTraining, TrainSettings
+from curate.generators.training.timing import estimate
 from curate.records import SILENT, Progress
 
 if TYPE_CHECKING:

@@ -8,21 +8,21 @@ which takes every n-th row of the same global batch.
 from __future__ import annotations
 
 import math
-import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from statistics import median
 from typing import Any, Protocol
 
 import torch
 from torch import nn
 
 from curate.errors import SettingError, WorkError
-from curate.generators.contract.reports import CurveRow, Estimate, FitOptions, FitReport
+from curate.generators.contract.reports import CurveRow, FitOptions, FitReport
+from curate.generators.training.accelerated import accelerated
 from curate.generators.training.checkpoint import FILE, Position, Weights, restore, resume, save
-from curate.generators.training.repeatable import NETWORK, pick_device, stream_seed, threads
+from curate.generators.training.optimisation import learning_rate, make_optimizer
+from curate.generators.training.repeatable import NETWORK, stream_seed, threads
 from curate.generators.training.settings import TrainSettings
 from curate.records import Progress
 
@@ -58,25 +58,6 @@ class Task(Protocol):
         ...
 
 
-def learning_rate(settings: TrainSettings, step: int) -> float:
-    """The rate of a step, from 0: a rise over the warm-up, then the schedule's fall.
-
-    "one-cycle" is the two-cosine form of Smith & Topin 2018 (arXiv:1708.07120), which starts at 1/25 of the highest rate;
-    "cosine" is SGDR's single period (Loshchilov & Hutter 2017, arXiv:1608.03983) after a linear rise.
-    """
-    high, rise = settings.learning_rate, max(1, round(settings.warmup * settings.steps))
-    if step < rise and settings.warmup > 0:
-        share = (step + 1) / rise
-        if settings.schedule == "one-cycle":
-            return high / 25 + (high - high / 25) * (1 - math.cos(math.pi * share)) / 2
-        return high * share
-    if settings.schedule == "constant":
-        return high
-    low = high * settings.final_rate
-    share = min(1.0, (step + 1 - rise) / max(1, settings.steps - rise))
-    return low + (high - low) * (1 + math.cos(math.pi * share)) / 2
-
-
 def train(
     task: Task, settings: TrainSettings, folder: Path, fingerprint: str, *, options: FitOptions, progress: Progress
 ) -> FitReport:
@@ -92,8 +73,8 @@ def train(
     found = resume(folder, fingerprint)
     position = found[0] if found else Position(fingerprint, options.threads or torch.get_num_threads())
     cuda = list(range(torch.cuda.device_count())) if options.device != "cpu" else []
-    with threads(position.threads), torch.random.fork_rng(devices=cuda), _accelerator(settings, options) as accelerator:
-        run = _Run(task, settings, position, accelerator)
+    with threads(position.threads), torch.random.fork_rng(devices=cuda), accelerated(settings, options) as accelerator:
+        run = Run(task, settings, position, accelerator)
         if found:
             restore(found[1], run.weights, run.optimizer)
             position.resumed_at.append(position.step)
@@ -106,7 +87,7 @@ def train(
     return run.report(reason)
 
 
-class _Run:
+class Run:
     """One process's share of a training."""
 
     def __init__(self, task: Task, settings: TrainSettings, position: Position, accelerator: Any) -> None:
@@ -291,73 +272,7 @@ class _Run:
         )
 
 
-def make_optimizer(settings: TrainSettings, live: dict[str, nn.Parameter]) -> torch.optim.Optimizer:
-    """AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101) with decay on matrices only; gains and biases are left alone."""
-    matrices = [p for p in live.values() if p.ndim >= 2]
-    others = [p for p in live.values() if p.ndim < 2]
-    groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, settings.beta2), fused=True)
-
-
 def finish(folder: Path) -> None:
     """Delete the checkpoint of a training whose model is written."""
     with suppress(FileNotFoundError):
         (folder / FILE).unlink()
-
-
-def estimate(make: Callable[[], Task], settings: TrainSettings, options: FitOptions) -> Estimate:
-    """Time a few steps of a task that is thrown away, after one that warms up, for about five seconds.
-
-    Where no number of threads is asked for, one thread is tried beside all of them, because threads that wait for each other
-    on a busy machine are many times slower than one. Under `accelerate launch` every process times the same few steps.
-    """
-    everyone = options.threads or torch.get_num_threads()
-    cuda = list(range(torch.cuda.device_count())) if options.device != "cpu" else []
-    timed: dict[int, list[float]] = {}
-    with threads(everyone), torch.random.fork_rng(devices=cuda), _accelerator(settings, options) as accelerator:
-        run = _Run(make(), settings, Position("", everyone), accelerator)
-        device = accelerator.device.type
-        candidates = {everyone, 1} if device == "cpu" and not options.threads and run.world == 1 else {everyone}
-        for count in sorted(candidates, reverse=True):
-            with threads(count):
-                timed[count] = _time_steps(run, seconds=5 / len(candidates))
-    chosen = min(timed, key=lambda count: median(timed[count]))
-    step = min(timed[chosen])  # a busy machine stretches single steps tenfold, and the whole training much less
-    tried = f" (of {' and '.join(map(str, sorted(timed)))} tried)" if len(timed) > 1 else ""
-    how = f"{step:.3g} s a step, the fastest of {len(timed[chosen])} timed on {device}"
-    return Estimate(step * settings.steps, f"{how}, {chosen} thread{'s' * (chosen > 1)}{tried}, without validation", chosen)
-
-
-def _time_steps(run: _Run, *, seconds: float) -> list[float]:
-    """How long single steps take, after one that is not counted; at most seven, and three where processes keep pace."""
-    run.step()
-    run.look()
-    times: list[float] = []
-    while len(times) < (7 if run.world == 1 else 3) and (run.world > 1 or sum(times) < seconds):
-        clock = time.monotonic()
-        run.step()
-        run.look()
-        times.append(time.monotonic() - clock)
-    return times
-
-
-@contextmanager
-def _accelerator(settings: TrainSettings, options: FitOptions) -> Iterator[Any]:
-    """An Accelerator, whose process-wide state is put away again unless somebody else had made it."""
-    from accelerate import Accelerator
-    from accelerate.state import AcceleratorState, PartialState
-
-    device = pick_device(options.device)
-    foreign = bool(PartialState._shared_state)
-    precision = settings.precision
-    if precision == "auto":
-        precision = "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "no"
-    try:
-        accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision=precision)
-    except ValueError as error:
-        raise SettingError(f"accelerate refused: {error}", hint="train in a process of its own") from None
-    try:
-        yield accelerator
-    finally:
-        if not foreign and "RANK" not in os.environ:
-            AcceleratorState._reset_state(reset_partial_state=True)

@@ -10,7 +10,6 @@ losses, no schedule and no accelerate. Prints one JSON object a case.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import tempfile
 import time
@@ -21,29 +20,30 @@ import numpy as np
 import torch
 
 from curate.generators import Examples, FitOptions
-from curate.generators.diffusion import SMALL, TINY, _ImageTask
-from curate.generators.language.settings import SHAKESPEARE_CHAR
-from curate.generators.language.task import TextTask
+from curate.generators.causal_lm import CausalLanguage
+from curate.generators.diffusion import Diffusion
+from curate.generators.images.diffusion_settings import SMALL, TINY
+from curate.generators.language.causal_settings import SHAKESPEARE_CHAR
 from curate.generators.training.loop import train
 from curate.records import SILENT
 
 
 def images(side: int) -> Examples:
     pixels = np.random.default_rng(0).integers(0, 256, (512, side, side, 1), dtype=np.uint8)
-    return Examples([str(i % 10) for i in range(512)], pixels=pixels)
+    return Examples(media=pixels, label=[str(i % 10) for i in range(512)])
 
 
 def letters() -> Examples:
-    return Examples([None], texts=["".join(np.random.default_rng(0).choice(list("abcdefgh ,.\n"), 200_000))])
+    return Examples(text=["".join(np.random.default_rng(0).choice(list("abcdefgh ,.\n"), 200_000))])
 
 
 def cases() -> dict[str, tuple[Any, Any]]:
     """A task maker and settings by name."""
     tiny, small, text = images(8), images(28), letters()
     return {
-        "diffusion tiny, 8×8": (lambda s: _ImageTask(s, tiny, tiny.take([])), TINY),
-        "diffusion small, 28×28": (lambda s: _ImageTask(s, small, small.take([])), SMALL),
-        "causal-lm shakespeare-char": (lambda s: TextTask(s, text, text.take([])), SHAKESPEARE_CHAR),
+        "diffusion tiny, 8×8": (lambda s: Diffusion(s).task(tiny, tiny.take([])), TINY),
+        "diffusion small, 28×28": (lambda s: Diffusion(s).task(small, small.take([])), SMALL),
+        "causal-lm shakespeare-char": (lambda s: CausalLanguage(s).task(text, text.take([])), SHAKESPEARE_CHAR),
     }
 
 
@@ -72,7 +72,7 @@ def ours(task: Any, settings: Any, steps: int, threads: int) -> float:
     with torch.no_grad():
         task.loss(network, task.batch(0, torch.device("cpu")))
     with tempfile.TemporaryDirectory() as folder:
-        chosen = dataclasses.replace(settings, steps=steps, validate_every=0)
+        chosen = settings.changed({"steps": steps, "validate_every": 0})
         return train(task, chosen, Path(folder), "bench", options=options, progress=SILENT).units_per_second
 
 
