@@ -10,9 +10,10 @@ import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from curate.catalog._digests import LOCAL, MODULUS, Shape, Total, Totals, shapes, totals
+from curate.catalog._digests import LOCAL, Shape, Total, Totals, shapes, totals
 
 if TYPE_CHECKING:
     import duckdb
@@ -98,10 +99,16 @@ class Sealing:
 
     def flush(self) -> None:
         """Write the seals, inside the transaction that they are about."""
-        for table, changes in self._changes.items():
-            for run_id, change in changes.items():
-                if change != Total():
-                    self._write(table, run_id, change)
+        changed = [
+            (table, run_id, change)
+            for table, changes in self._changes.items()
+            for run_id, change in changes.items()
+            if change != Total()
+        ]
+        if changed:
+            now = datetime.now(UTC).replace(tzinfo=None)
+            for table, run_id, change in changed:
+                self._write(table, run_id, change, now)
         self.forget()
 
     def forget(self) -> None:
@@ -120,7 +127,7 @@ class Sealing:
             self._shapes = shapes(self._connection)
         return self._shapes
 
-    def _write(self, table: str, run_id: int, change: Total) -> None:
+    def _write(self, table: str, run_id: int, change: Total, now: datetime) -> None:
         old = self._connection.execute(
             "SELECT row_count, digest FROM seals WHERE table_name = ? AND run_id = ? LIMIT 1", [table, run_id]
         ).fetchall()
@@ -128,9 +135,8 @@ class Sealing:
         if old and total == Total():
             self._connection.execute("DELETE FROM seals WHERE table_name = ? AND run_id = ?", [table, run_id])
             return
-        (now,) = self._connection.execute("SELECT (now() AT TIME ZONE 'UTC')::VARCHAR").fetchall()[0]
-        values = [total.rows, total.digest % MODULUS, self.run_id, now]
-        values.append(self_seal(table, run_id, *values))
+        seal = self_seal(table, run_id, total.rows, total.digest, self.run_id, now)
+        values = [total.rows, total.digest, self.run_id, now, seal]
         if old:
             self._connection.execute(
                 """UPDATE seals SET row_count = ?, digest = ?, sealed_by = ?, sealed_at = ?, seal = ?
@@ -141,6 +147,6 @@ class Sealing:
             self._connection.execute("INSERT INTO seals VALUES (?, ?, ?, ?, ?, ?, ?)", [table, run_id, *values])
 
 
-def self_seal(table: str, run_id: int, rows: int, digest: int, sealed_by: int | None, sealed_at: str) -> str:
+def self_seal(table: str, run_id: int, rows: int, digest: int, sealed_by: int | None, sealed_at: datetime) -> str:
     """The seal of a seal: SHA-256 over its other columns."""
-    return hashlib.sha256(f"{table}|{run_id}|{rows}|{digest}|{sealed_by}|{sealed_at}".encode()).hexdigest()
+    return hashlib.sha256(f"{table}|{run_id}|{rows}|{digest}|{sealed_by}|{sealed_at.isoformat()}".encode()).hexdigest()

@@ -60,4 +60,4 @@ def sealed_rows(catalog: Catalog) -> int:
     return int(catalog.scalar("SELECT coalesce(sum(row_count), 0) FROM seals"))
 
 
-_SEALS = "SELECT table_name, run_id, row_count, digest, sealed_by, sealed_at::VARCHAR, seal FROM seals ORDER BY ALL"
+_SEALS = "SELECT table_name, run_id, row_count, digest, sealed_by, sealed_at, seal FROM seals ORDER BY ALL"
