@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from curate import plugins
+from curate import plugins, testing
 from curate.dedupers import Marks
 from curate.metrics import Findings
 from curate.records import Record, Reject
@@ -49,6 +49,12 @@ class CutsOff(READER):
     def read(self, stream):
         for number, line in enumerate(stream.read1().splitlines()):
             yield Record(f"line {number}", fields={"line": line.decode(errors="replace")})
+
+
+@pytest.mark.parametrize("family", plugins.FAMILIES)
+def test_every_family_has_a_check(family):
+    name = f"check_{plugins.FAMILIES[family].lower()}"
+    assert name in testing.__all__ and callable(getattr(testing, name))
 
 
 @pytest.mark.parametrize(

@@ -134,6 +134,7 @@ def is_tiny(vector, scale):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def luma_of(vector, scale):  # type: ignore[no-untyped-def]
+    """(WAVES, WAVES) the waves of the grey picture, in grey levels, without its mean."""
     waves = vector[:LUMA].copy().reshape(WAVES, WAVES) * np.float32(scale)
     waves[0, 0] = 0
     return waves
