@@ -10,7 +10,8 @@ import numpy as np
 from curate import plugins
 from curate.catalog import checks, vectors
 from curate.checking.look import JUDGE_ANEW, Look, Some
-from curate.checking.vectors import is_superseded, older_version
+from curate.checking.vectors import older_version
+from curate.embedding.specs import is_superseded
 from curate.errors import SettingError
 
 if TYPE_CHECKING:

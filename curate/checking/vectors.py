@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from curate import plugins
 from curate.catalog import checks, vectors
 from curate.checking.look import Look, apply_rule
-from curate.embedding.specs import loaded
+from curate.embedding.specs import is_superseded, loaded
 from curate.errors import InputError, MissingExtra, SettingError
 from curate.modalities import load_modality
 from curate.workspace import Workspace
@@ -50,14 +49,6 @@ def embedders_make_their_vectors(look: Look) -> int:
         except (InputError, MissingExtra, SettingError) as error:
             look.notes.append(f"no sample was embedded again by {row.spec}, which cannot be loaded: {error}")
     return embedded
-
-
-def is_superseded(row: vectors.EmbedderRow) -> bool:
-    """Whether vectors are of an earlier version of an embedder that comes with `curate`: sound, but not like new ones."""
-    name = row.spec.partition(":")[0]
-    if name not in plugins.own("embedders"):
-        return False
-    return row.fingerprint in getattr(plugins.load("embedders", name), "superseded", frozenset())
 
 
 def older_version(row: vectors.EmbedderRow) -> str:

@@ -67,7 +67,10 @@ class Perceptual:
 
     def sketch(self, texts: pa.LargeStringArray) -> NDArray[Any]:
         """Refuse: the embedder's vectors are the sketches."""
-        raise SettingError("the perceptual deduper compares vectors, not texts", hint="embed the images first: curate embed")
+        raise SettingError(
+            "the perceptual deduper compares vectors, not texts",
+            hint="embed the images first: curate embed DATASET --embedder perceptual",
+        )
 
     def mark(
         self,
@@ -120,7 +123,7 @@ def _checked(vectors: NDArray[Any]) -> NDArray[np.float32]:
     if vectors.ndim != 2 or vectors.shape[1] != WIDTH:
         raise SettingError(
             f"the perceptual deduper needs perceptual vectors of width {WIDTH}, got an array of shape {vectors.shape}",
-            hint="embed the images first: curate embed --embedder perceptual",
+            hint="curate embed DATASET --embedder perceptual --replace",
         )
     return frozen(np.ascontiguousarray(vectors, np.float32))
 

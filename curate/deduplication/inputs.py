@@ -16,6 +16,8 @@ from curate.deduplication.guard_texts import GuardTexts
 from curate.deduplication.methods import Method
 from curate.deduplication.sketch_cache import SketchCache, copy_rows
 from curate.embedding.missing import embed_dataset
+from curate.embedding.specs import is_superseded
+from curate.errors import SettingError
 from curate.spill import resident_bytes, return_unused, roomy
 from curate.workspace import Workspace
 
@@ -144,15 +146,31 @@ class Materials:
 
 
 def embed_missing_vectors(workspace: Workspace, names: Iterable[str], plan: Mapping[str, Sequence[Method]]) -> list[str]:
-    """Make the vectors that a method compares and that are not there yet."""
-    notes = []
+    """Make the vectors that a method compares and that are not there yet.
+
+    Raises:
+        SettingError: the catalog's vectors are of an earlier version of the embedder.
+    """
+    notes, names = [], list(names)
     wanted = {(m.embedder, m.slug): modality for modality, chosen in plan.items() for m in chosen if m.embedder and m.slug}
     for (spec, slug), modality in wanted.items():
+        _check_current(workspace, slug, names)
         for name in names:
             if _lacks_vectors(workspace, name, slug, modality):
                 made = embed_dataset(workspace, name, embedder=spec)
                 notes.append(f"{made.embedded:,} samples of {name} were embedded with {spec} first ({made.seconds:.1f} s)")
     return notes
+
+
+def _check_current(workspace: Workspace, slug: str, names: Sequence[str]) -> None:
+    """Refuse vectors of an earlier version, also where none is missing: they are measured unlike new ones, or not at all."""
+    row = next((row for row in vectors.embedders(workspace.catalog) if row.slug == slug), None)
+    if row is not None and is_superseded(row):
+        others = ", ".join(f"curate embed {name} --embedder {row.spec}" for name in names[1:])
+        raise SettingError(
+            f"the vectors of {row.spec} were made by an earlier version of it",
+            hint=f"curate embed {names[0]} --embedder {row.spec} --replace" + (f", then {others}" if others else ""),
+        )
 
 
 def _lacks_vectors(workspace: Workspace, name: str, slug: str, modality: str) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import cast
 
 from curate import plugins
+from curate.catalog.vectors import EmbedderRow
 from curate.embedders import Embedder, EmbedderOptions
 from curate.errors import SettingError
 from curate.modalities import load_modality
@@ -83,6 +84,14 @@ def loaded(workspace: Workspace, embedder: str | Embedder) -> Iterator[Embedder]
 def spec_modalities(spec: str) -> frozenset[str]:
     """What an embedder can be shown, without loading its weights."""
     return frozenset(plugins.load("embedders", parse_spec(spec)[0]).modalities)
+
+
+def is_superseded(row: EmbedderRow) -> bool:
+    """Whether vectors are of an earlier version of an embedder that comes with `curate`: sound, but not like new ones."""
+    name = row.spec.partition(":")[0]
+    if name not in plugins.own("embedders"):
+        return False
+    return row.fingerprint in getattr(plugins.load("embedders", name), "superseded", frozenset())
 
 
 def _located(model: str) -> str:

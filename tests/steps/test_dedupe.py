@@ -23,9 +23,11 @@ from curate.catalog.evidence import evidence
 from curate.catalog.vectors import EmbedderRow
 from curate.dedupers.minhash import MinHashDeduper
 from curate.deduplication.report import DedupeReport
+from curate.embedders.perceptual import Perceptual
 from curate.errors import InputError, NeedsConfirmation, SettingError
 from curate.steps.dedupe import dedupe
 from curate.steps.drop import drop
+from curate.steps.embed import embed
 from curate.steps.ingest import ingest
 from curate.steps.restore import restore
 from curate.steps.take_back import take_back
@@ -520,3 +522,23 @@ def test_images_of_one_picture_are_one_and_the_largest_is_kept(workspace, tmp_pa
     kept = {Path(row[0]).name for row in workspace.catalog.rows("SELECT source FROM curated")}
     assert {"1.png", "2-large.png", "3.png"} < kept and len(kept & {"0.png", "0-again.png"}) == 1
     assert dedupe(workspace, "d", keep="largest").newly_dropped == 0
+
+
+def test_vectors_of_an_earlier_version_are_refused_with_the_command_that_makes_them_anew(workspace, tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for seed in range(3):
+        (folder / f"{seed}.png").write_bytes(encoded(photograph(seed)))
+    ingest(workspace, [folder], dataset="d")
+    embed(workspace, "d", embedder="perceptual")
+    with workspace.catalog.transaction():
+        workspace.catalog.execute("DROP TABLE vectors_perceptual")
+        workspace.catalog.execute("CREATE TABLE vectors_perceptual (sample_id BIGINT PRIMARY KEY, vector FLOAT[8])")
+        workspace.catalog.execute("INSERT INTO vectors_perceptual SELECT sample_id, [1, 0, 0, 0, 0, 0, 0, 0] FROM samples")
+        old = sorted(Perceptual.superseded)[0]
+        workspace.catalog.execute("UPDATE embedders SET fingerprint = ?, dimension = 8 WHERE slug = 'perceptual'", [old])
+    with pytest.raises(SettingError, match="earlier version") as caught:
+        dedupe(workspace, "d")
+    assert caught.value.hint == "curate embed d --embedder perceptual --replace"
+    assert embed(workspace, "d", embedder="perceptual", replace=True).embedded == 3
+    assert dedupe(workspace, "d").kept == 3
