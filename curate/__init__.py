@@ -35,6 +35,8 @@ STEP_HOMES = {
     "ingest": "curate.steps.ingest",
     "models": "curate.steps.models",
     "open_dataset": "curate.steps.open_dataset",
+    "protect": "curate.steps.protect",
+    "protections_of": "curate.steps.protect",
     "remove": "curate.steps.remove",
     "rename": "curate.steps.rename",
     "report": "curate.steps.report",
@@ -52,6 +54,7 @@ STEP_HOMES = {
     "take_back": "curate.steps.take_back",
     "target_size": "curate.steps.target_size",
     "train": "curate.steps.train",
+    "unprotect": "curate.steps.protect",
 }
 """Every step, and the module that holds it."""
 

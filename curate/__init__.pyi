@@ -18,6 +18,9 @@ from curate.steps.generate import generate as generate
 from curate.steps.ingest import ingest as ingest
 from curate.steps.models import models as models
 from curate.steps.open_dataset import open_dataset as open_dataset
+from curate.steps.protect import protect as protect
+from curate.steps.protect import protections_of as protections_of
+from curate.steps.protect import unprotect as unprotect
 from curate.steps.remove import remove as remove
 from curate.steps.rename import rename as rename
 from curate.steps.report import report as report

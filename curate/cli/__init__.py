@@ -27,6 +27,7 @@ from curate.cli import (
     explain,
     filtering,
     keeping,
+    protect,
     recipes,
     reporting,
     rethreshold,
@@ -73,8 +74,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 GROUPS = (
-    corpus, datasets, filtering, dedupe, rethreshold, target_size, duplicates, borderline, explain, calibrate, verdicts,
-    asking, keeping, safekeeping, synthesis, reporting, evaluation, recipes, demo,
+    corpus, datasets, filtering, dedupe, rethreshold, target_size, duplicates, borderline, explain, calibrate, protect,
+    verdicts, asking, keeping, safekeeping, synthesis, reporting, evaluation, recipes, demo,
 )  # fmt: skip
 for group in GROUPS:
     group.register(app)
