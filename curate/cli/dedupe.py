@@ -36,8 +36,8 @@ def dedupe(
         str | None,
         typer.Option(
             metavar="copies|edits|meaning",
-            help="How far to go: equal bytes; the same words, edited (the default); paraphrases too, a choice that takes 15 "
-            "in 100 questions of banking77.",
+            help="How far to go: equal bytes; the same words, edited (the default); paraphrases too, which a "
+            "model may want to learn from.",
         ),
     ] = None,
     method: MethodsOption = None,
