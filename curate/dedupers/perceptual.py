@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from curate.dedupers import MarkOptions, Marks, TextAccess
+from curate.dedupers.thumbnail_join.shortfall import candidates_note, count_tiny, tiny_note
 from curate.dedupers.thumbnail_join.visit import Visit, frozen, measure_pairs, posed
 from curate.dedupers.thumbnail_join.waves import WIDTH, tables
 from curate.errors import SettingError
@@ -19,7 +20,6 @@ from curate.spill.residency import Residency
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_RECALL = "pairs are looked for by 192-bit codes: 0.998 of the duplicates among generated edits of photographs"
 DEFAULT = 0.85
 _POSES = {"flip": ((True, 0),), "rotate": ((False, 1), (False, 2), (False, 3))}
 
@@ -101,16 +101,25 @@ class Perceptual:
                 pool=pool,
                 ease=residency.ease,
             )
+            tiny = 0
             for rows, best, keeper in visit.blocks(settled, among=among):
+                tiny += count_tiny(sketches[rows])
                 marked = keeper >= 0
                 stands_for[rows[marked]] = keeper[marked]
                 similarity[rows[marked]] = best[marked]
                 progress.advance(len(rows))
         progress.finish()
-        again = (
-            f"kept images were indexed {visit.loads} times more, {visit.segment:,} at a time, to stay within the memory limit"
-        )
-        return Marks(stands_for, similarity, visit.compared, (_RECALL, again) if visit.loads else (_RECALL,))
+        notes = [candidates_note(self.threshold)]
+        if tiny:
+            notes.append(tiny_note(tiny, len(order)))
+        if visit.loads:
+            again = f"{visit.loads} times more, {visit.segment:,} at a time"
+            notes.append(f"kept images were indexed {again}, to stay within the memory limit")
+        return Marks(stands_for, similarity, visit.compared, tuple(notes))
+
+    def candidates_note(self, threshold: float) -> str:
+        """Which share of the pairs at or above a threshold `mark` looks at, as measured."""
+        return candidates_note(threshold)
 
     def similarity(self, left: Any, right: Any) -> NDArray[np.float32]:
         """The measure of m pairs of vectors, over the poses that `invariant` names."""

@@ -126,6 +126,8 @@ def calibrate(
     curve = measure_curve(similarity, read.same)
     found = recommend(curve, precision=precision, floor=None if lower else shipped)
     run_id = _save(workspace, row, before, found, read, yes=yes) if save and row is not None else None
+    if found.threshold is not None and hasattr(deduper, "candidates_note"):
+        notes.append(f"recall here is that of the measure; in dedupe {deduper.candidates_note(found.threshold)}")
     same = int(read.same.sum())
     return CalibrateReport(
         run_id=run_id,

@@ -19,6 +19,7 @@ from curate.dedupers.perceptual import PLUGIN
 from curate.dedupers.thumbnail_join import codes as coding
 from curate.dedupers.thumbnail_join import visit as visiting
 from curate.dedupers.thumbnail_join.codes import FARTHEST, JOINS, KEY, KEY_BITS, TABLES, VIEWS, WEAK, WORDS
+from curate.dedupers.thumbnail_join.shortfall import CANDIDATES, candidates_note
 from curate.dedupers.thumbnail_join.waves import LUMA, RESOLUTION, side_crop, tables
 from curate.embedders import EmbedderOptions
 from curate.embedders.perceptual import CHROMA, FLOOR, WAVES, whitening
@@ -309,6 +310,42 @@ def test_codes_are_the_signs_of_the_lowest_waves_and_weak_bits_the_faintest(phot
             strength = np.abs(waves[order[word][:KEY_BITS]])
             assert len(weak) == WEAK[view]
             assert strength[weak].max() <= np.delete(strength, weak).min() + 1e-3
+
+
+def test_the_note_says_which_share_of_pairs_is_looked_at_down_to_the_threshold_asked():
+    told = [candidates_note(threshold) for threshold in (0.97, 0.85, 0.6, 0.5, 0.21)]
+    assert told[0].endswith(", 0.90 at 0.97 to 1")
+    assert told[1].endswith(", 0.90 at 0.95 to 1, 0.78 at 0.85 to 0.95")
+    assert told[2].endswith("0.58 at 0.7 to 0.85, 0.27 at 0.6 to 0.7")
+    assert told[3].endswith("0.27 at 0.5 to 0.7")
+    assert told[4].endswith("0.27 at 0.5 to 0.7, 0.16 at 0.21 to 0.5")
+
+
+def test_pictures_that_are_tiny_are_counted_in_the_notes(photos):
+    files = [packed(p.resize((side, 2 * side)), "PNG") for p, side in zip(photos, (20, 32, 47, 48, 64), strict=False)]
+    vectors = EMBED(files)
+    assert any(note.startswith("3 of 5 pictures have a side under 48 pixels") for note in marks(vectors).notes)
+    assert len(marks(vectors[3:]).notes) == 1
+
+
+def test_heavy_edits_are_looked_at_about_as_often_as_the_note_says(photos):
+    """The bands come from other photographs, and so few patches tell a share within a quarter only."""
+    originals = EMBED([packed(p) for p in photos])
+    edits = [
+        *(lambda p, c=c: cropped(p, c, c, c, c) for c in (0.07, 0.08, 0.09, 0.1, 0.12)),
+        *(lambda p, a=a: p.rotate(a, Image.Resampling.BICUBIC) for a in (1, 2, 3, 5, -2, -4)),
+    ]
+    table, empty = tables(), coding.empty_index(1)
+    whole, measured, looked_at = coding.codes(originals, table), [], []
+    for edit in edits:
+        vectors = EMBED([packed(edit(p)) for p in photos])
+        made = coding.codes(vectors, table)
+        measured += list(PLUGIN().similarity(vectors, originals))
+        looked_at += [coding.near(made.words[i], made.weak[i], whole.words[i], empty, False) for i in range(len(photos))]
+    strong = np.array(measured) >= 0.95
+    shares = dict(CANDIDATES)
+    assert abs(np.mean(np.array(looked_at)[strong]) - shares[0.95]) < 0.25
+    assert np.mean(np.array(looked_at)[~strong]) < shares[0.85]
 
 
 @pytest.mark.corpora
