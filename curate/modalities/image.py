@@ -62,7 +62,10 @@ class ImageModality:
         """One grey level from edge to edge."""
         from PIL import Image
 
-        with Image.open(io.BytesIO(_bytes(content))) as image:
+        with Image.open(io.BytesIO(_bytes(content))) as file:
+            image: Any = file
+            if image.mode == "P" and image.has_transparency_data:  # Pillow warns of a palette's alpha on the straight way
+                image = image.convert("RGBA")
             lowest, highest = image.convert("L").getextrema()
         return bool(lowest == highest)
 

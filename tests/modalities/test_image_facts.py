@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import random
 import struct
+import subprocess
+import sys
 import threading
 import warnings
 import zlib
@@ -166,3 +168,56 @@ def test_threads_do_not_disturb_each_other_or_the_warning_filters():
         thread.join()
     assert wrong == []
     assert warnings.filters == before
+
+
+def damaged_tiffs() -> dict[str, bytes]:
+    """One whose stream libtiff complains of, and one whose header Pillow logs."""
+    stream = bytearray(encode("TIFF", size=(64, 64), compression="tiff_deflate"))
+    stream[len(stream) // 2] ^= 255
+    header = bytearray(encode("TIFF", size=(64, 64)))
+    at = header.index(struct.pack("<HHI", 277, 3, 1))  # samples per pixel
+    header[at + 8 : at + 10] = struct.pack("<H", 184)
+    return {"stream.tif": bytes(stream), "header.tif": bytes(header)}
+
+
+def test_the_words_of_libtiff_and_of_pillows_log_come_with_the_files_name_and_are_not_printed(tmp_path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for name, data in damaged_tiffs().items():
+        (folder / name).write_bytes(data)
+    (folder / "sound.tif").write_bytes(encode("TIFF", size=(64, 64), compression="tiff_deflate"))
+
+    def curate(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "curate", *words]
+        return subprocess.run(command, cwd=tmp_path / "ws", capture_output=True, text=True, timeout=120)
+
+    (tmp_path / "ws").mkdir()
+    assert curate("init").returncode == 0
+    done = curate("ingest", str(folder), "--dataset", "d")
+    for foreign in ("ZIPDecode", "samples per pixel", "scanline", "Warning"):
+        assert foreign not in done.stderr
+    listed = curate("sql", "SELECT s.uri, r.excerpt FROM rejects r JOIN sources s USING (source_id)", "--json").stdout
+    assert "stream.tif" in listed and "header.tif" in listed and "ZIPDecode" in listed
+
+
+def test_each_thread_hears_of_its_own_file_only():
+    sound, damaged = encode("TIFF", size=(64, 64), compression="tiff_deflate"), damaged_tiffs()["stream.tif"]
+    wrong: list[object] = []
+
+    def work(data: bytes, fails: bool) -> None:
+        for _ in range(30):
+            try:
+                inspect_image(data, MEGA)
+            except BadRecord as error:
+                if not fails or "ZIPDecode" not in str(error.detail):
+                    wrong.append(error)
+            else:
+                if fails:
+                    wrong.append(data)
+
+    threads = [threading.Thread(target=work, args=args) for args in ((sound, False), (damaged, True)) * 2]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []

@@ -18,6 +18,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from curate.errors import BadRecord
+from curate.modalities.decoding.libtiff import listening
 
 if TYPE_CHECKING:
     from PIL.ImageFile import ImageFile
@@ -72,7 +73,9 @@ def inspect_image(data: bytes, max_pixels: int) -> ImageFacts:
     if name == "WEBP":
         _check_webp_canvas(data, max_pixels)
     try:
-        if name == "TIFF" or (name == "PNG" and b"acTL" in data):
+        if name == "TIFF":
+            return _decode_tiff(data, max_pixels, suffix)
+        if name == "PNG" and b"acTL" in data:
             with _strictly():
                 return _finish(_open(name, data, max_pixels), name, suffix)
         if name == "GIF":
@@ -123,6 +126,20 @@ def _finish(image: ImageFile, name: str, suffix: str) -> ImageFacts:
     image.load()
     frames = 1 if name in ("JPEG", "BMP") else getattr(image, "n_frames", 1)
     return ImageFacts(name, suffix, width, height, image.mode, frames)
+
+
+def _decode_tiff(data: bytes, max_pixels: int, suffix: str) -> ImageFacts:
+    """Whatever libtiff reports is an error, with its words: it reports some damage that Pillow decodes past."""
+    with _strictly(), listening() as words:
+        try:
+            found = _finish(_open("TIFF", data, max_pixels), "TIFF", suffix)
+        except _DAMAGE as error:
+            if words:
+                raise OSError(f"{error}: {words[0]}") from None
+            raise
+    if words:
+        raise OSError(words[0])
+    return found
 
 
 def _decode_gif(data: bytes, max_pixels: int, suffix: str) -> ImageFacts:
