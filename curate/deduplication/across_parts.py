@@ -1,8 +1,6 @@
 """Near-duplicates on two sides of a split: pairs of samples in different parts that a dedupe would call one.
 
-A deduper points each row at one kept row that stands for it, so one pass over all samples does not tell every pair. Here
-the held-out samples lead and are kept whatever they resemble; a sample of another part that falls to one of its own part is
-asked again without that one, until it falls to a held-out sample or to nothing.
+The members of a part are compared with those of the more held-out parts alone, not with each other.
 """
 
 from __future__ import annotations
@@ -19,14 +17,11 @@ from curate.catalog import runs, samples, vectors, verdicts
 from curate.catalog.datasets import Dataset
 from curate.catalog.splits import PARTS
 from curate.columns import as_array, as_truth
+from curate.deduplication.apart import judge_apart
 from curate.deduplication.contents import Contents, distinct_contents, undecided
 from curate.deduplication.methods import Method, choose_methods
-from curate.deduplication.rounds import judge_contents
 from curate.modalities import load_modality
 from curate.workspace import Workspace
-
-MOST_PASSES = 64
-"""So often a sample is asked again that fell to one of its own part; the report says how many would need more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +78,8 @@ def _method(
         return None
     embedder = slugs.get(str(slug)) if slug else None
     if modality == "text" and name == "semantic":
-        asked["guards"] = "read"  # to keep too many on one side costs little
+        # To keep too many on one side costs little; but records of one form with other numbers would all be one group.
+        asked["guards"] = "read,numbers"
     found = choose_methods(
         workspace, [name], modality, threshold={name: float(str(threshold))} if threshold is not None else None,
         settings=asked, embedder=embedder,
@@ -97,55 +93,28 @@ def _method(
 def pairs_across_parts(
     workspace: Workspace, dataset: Dataset, members: pa.Table, comparison: Comparison
 ) -> tuple[pa.Table | None, tuple[str, ...]]:
-    """Find pairs of members in different parts that are near-duplicates by any method.
+    """Find for each member one in a more held-out part that is a near-duplicate by any method.
 
     Args:
         members: sample_id and part.
 
     Returns:
-        The pairs as `rounds.Judgement.drops`, the keeper in the more held-out part, or None where there is none; and notes on
-        what was left out.
+        The pairs as `rounds.Judgement.drops`, the keeper in the more held-out part, or None where there is none; and what the
+        methods said.
     """
     of = {part: as_array(members.filter(pc.equal(members["part"], part))["sample_id"]) for part in PARTS}
     found: list[pa.Table] = []
-    cut = 0
+    notes: dict[str, None] = {}
     for modality, methods in comparison.methods.items():
         rows = undecided(verdicts.rows_to_judge(workspace.catalog, dataset.dataset_id, modality, lengths=False))
         for place, part in enumerate(PARTS[:-1]):
-            standing = np.concatenate([of[other] for other in PARTS[place + 1 :]])
-            across, left = _pairs(workspace, rows, of[part], standing, methods, modality)
-            found += across
-            cut += left
-    notes = (
-        (f"{cut:,} samples resemble more than {MOST_PASSES} others of their part: some of their pairs may be missed",)
-        if cut
-        else ()
-    )
-    pairs_found = pa.concat_tables(found) if found else None
-    return (pairs_found if pairs_found is not None and pairs_found.num_rows else None), notes
-
-
-def _pairs(
-    workspace: Workspace,
-    rows: pa.Table,
-    moving: NDArray[np.int64],
-    standing: NDArray[np.int64],
-    methods: Sequence[Method],
-    modality: str,
-) -> tuple[list[pa.Table], int]:
-    """Pairs of a moving and a standing sample, and how many moving ones were given up on."""
-    other = _only(rows, standing)
-    found: list[pa.Table] = []
-    waiting = moving if other.num_rows else moving[:0]
-    for _ in range(MOST_PASSES):
-        own = _only(rows, waiting)
-        if not own.num_rows:
-            return found, 0
-        drops = judge_contents(workspace, _by_content(distinct_contents(own, other, "first")), methods, modality).drops
-        across = np.isin(as_array(drops["keeper_id"]), standing)
-        found.append(drops.filter(as_truth(across)))
-        waiting = as_array(drops["sample_id"])[~across]
-    return found, len(waiting)
+            own, other = _only(rows, of[part]), _only(rows, np.concatenate([of[held] for held in PARTS[place + 1 :]]))
+            if own.num_rows and other.num_rows:
+                judged = judge_apart(workspace, _by_content(distinct_contents(own, other, "first")), methods)
+                found.append(judged.drops)
+                notes.update(dict.fromkeys(judged.notes))
+    pairs = pa.concat_tables(found) if any(table.num_rows for table in found) else None
+    return pairs, tuple(notes)
 
 
 def _by_content(contents: Contents) -> Contents:
