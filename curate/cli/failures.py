@@ -7,6 +7,7 @@ import os
 import sys
 import warnings
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from curate.cli.formatting import print_json, say, visible
@@ -26,14 +27,20 @@ def set_debug() -> None:
 
 
 def show_warnings_as_notes() -> None:
-    """Print a `PluginWarning` as one line for a person; other warnings stay Python's own business."""
+    """Print a `PluginWarning`, and what Pillow warns of, as one line for a person; other warnings stay Python's own business.
+
+    Pillow's warning of many pixels is left out: `max_pixels` is the limit that was compared.
+    """
     shown = warnings.showwarning
 
-    def show(message: Warning | str, category: type[Warning], *where: Any, **rest: Any) -> None:
+    def show(message: Warning | str, category: type[Warning], filename: str, *where: Any, **rest: Any) -> None:
         if issubclass(category, PluginWarning):
             say("note: " + visible(str(message), one_line=True), to=sys.stderr)
-        else:
-            shown(message, category, *where, **rest)
+        elif Path(filename).parent.name != "PIL":
+            shown(message, category, filename, *where, **rest)
+        elif category.__name__ != "DecompressionBombWarning":
+            said = visible(str(message).strip(), one_line=True)
+            say(f"note: Pillow says of an image: {said}", to=sys.stderr)
 
     warnings.showwarning = show
 

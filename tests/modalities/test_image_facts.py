@@ -200,6 +200,19 @@ def test_the_words_of_libtiff_and_of_pillows_log_come_with_the_files_name_and_ar
     assert "stream.tif" in listed and "header.tif" in listed and "ZIPDecode" in listed
 
 
+def test_what_pillow_warns_of_is_a_note(tmp_path):
+    (tmp_path / "ws").mkdir()
+    odd = encode("JPEG", size=(64, 64), exif=b"Exif\0\0II*\0\x08\0\0\0\x05\0\x12\x01\x03\0")
+    (tmp_path / "odd.jpg").write_bytes(odd)
+    said = ""
+    for words in (["init"], ["ingest", "../odd.jpg", "--dataset", "d"], ["embed", "d"]):
+        command = [sys.executable, "-m", "curate", *words]
+        done = subprocess.run(command, cwd=tmp_path / "ws", capture_output=True, text=True, timeout=120, check=True)
+        said += done.stderr
+    assert "note: Pillow says of an image: Corrupt EXIF data" in said
+    assert "Warning" not in said and "TiffImagePlugin" not in said
+
+
 def test_each_thread_hears_of_its_own_file_only():
     sound, damaged = encode("TIFF", size=(64, 64), compression="tiff_deflate"), damaged_tiffs()["stream.tif"]
     wrong: list[object] = []
