@@ -30,10 +30,10 @@ class Perceptual:
     Candidates are pairs whose 192-bit codes lie near each other, whole against whole or against a crop; each is verified by
     correlating the whitened thumbnails, over small crops of either and over all places a watermark may hide.
 
-    The default threshold errs to keeping. On clothing_small (`bench_perceptual.py --cases quality,unedited`) it finds 0.9955 of
-    22 kinds of edit of 344 photographs (the least, a watermark: 0.974) and 0.999 of the mirrored and turned ones. It marks 1
-    of the 1,713 unedited ones, which is the same picture to the eye, 2 of 20,000 garments of 28×28, 13 of 2,000 flat icons
-    (shapes that lie alike) and no line drawing of 2,000. Chosen on one half of the photographs, it finds as many in the other.
+    The default threshold errs to keeping. On clothing_small (`bench_perceptual.py --cases quality,unedited`) it finds 0.996 of
+    22 kinds of light edit of 428 photographs (the least, a watermark: 0.977) and all mirrored and turned ones. It marks 1 of
+    the 1,713 unedited ones, which is the same picture to the eye, 2 of 20,000 garments of 28×28, and no flat icon or line
+    drawing of 2,000 each. Of heavier edits, and of pictures under 48 pixels a side, it finds fewer: see `shortfall`.
 
     Args:
         threshold: lowest measure of a duplicate, in (0, 1].
