@@ -294,6 +294,7 @@ def by_content(catalog: Catalog, slug: str, fingerprint: str, hashes: Sequence[s
     """The vectors that the catalog has of some contents, by their place in `hashes`; none where another model made them."""
     if not any(row.slug == slug and row.fingerprint == fingerprint for row in embedders(catalog)):
         return {}
+    import numpy as np
     import pyarrow as pa
 
     wanted = pa.table({"place": pa.array(range(len(hashes)), pa.int64()), "content_hash": pa.array(hashes, pa.string())})

@@ -43,6 +43,7 @@ COMMANDS: dict[str, list[str]] = {
     "run": ["run"],
     "filter": ["filter", "questions", "--rule", "length", "--setting", "min_words=2"],
     "take-back": ["take-back", "questions"],
+    "protect": ["protect", "questions", "--list"],
     "revert": ["revert", "1"],
     "backup": ["backup", "copy"],
     "restore-backup": ["restore-backup", "nowhere", "new"],

@@ -180,8 +180,9 @@ DAMAGES: dict[str, tuple[str, Callable[[Workspace], None]]] = {
     "twins": ("identity", execute(
         """UPDATE real_samples SET source_id = 1, content_hash = (SELECT content_hash FROM real_samples WHERE sample_id = 1),
                text = (SELECT text FROM real_samples WHERE sample_id = 1)
-           WHERE sample_id = (SELECT max(sample_id) FROM real_samples WHERE text IS NOT NULL)""",
-        "DELETE FROM verdicts", "DELETE FROM duplicates")),
+           WHERE sample_id = (SELECT max(sample_id) FROM real_samples WHERE text IS NOT NULL AND dataset_id = 1)""",
+        "DELETE FROM verdicts WHERE owner <> 'protect'",
+        "DELETE FROM duplicates WHERE duplicate_id NOT IN (SELECT duplicate_id FROM verdicts WHERE duplicate_id IS NOT NULL)")),
     "dropped keeper": ("keepers", execute(
         """INSERT INTO duplicates (run_id, sample_id, keeper_id, method, similarity, threshold, settings)
            SELECT 1, keeper_id, sample_id, method, similarity, threshold, settings FROM duplicates""",
@@ -310,8 +311,9 @@ def test_superseded_versions_are_held_to_what_was_known_then(workspace):
 
 def test_ids_named_are_few_and_counted_all(workspace):
     workspace.catalog.execute("UPDATE real_samples SET text = text || '!' WHERE text IS NOT NULL")
+    texts = workspace.catalog.scalar("SELECT count(*) FROM real_samples WHERE text IS NOT NULL")
     found = {finding.invariant: finding for finding in check(workspace).findings}
-    assert found["content hashes"].count == 62 and len(found["content hashes"].ids) == checks.SHOWN
+    assert found["content hashes"].count == texts > 60 and len(found["content hashes"].ids) == checks.SHOWN
 
 
 def test_check_changes_nothing_and_runs_read_only(workspace):

@@ -34,7 +34,8 @@ def model_of(workspace: Workspace, name: str) -> int:
     found = splits.every(workspace.catalog)[-1]
     with workspace.catalog.transaction():
         model_id = models.create(
-            workspace.catalog, name=name, family="diffusion", split=found, base_model=None, settings={"identity": name},
+            workspace.catalog, name=name, family="diffusion", objective="flow_matching", split=found,
+            parent_id=None, base_model=None, settings={"identity": name},
             folder=name, depth=0, run_id=1,
         )  # fmt: skip
         models.finish(workspace.catalog, model_id, "0" * 64, 1, [])

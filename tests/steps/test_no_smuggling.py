@@ -43,6 +43,8 @@ def plant(workspace: Workspace) -> None:
         catalog,
         name="notes-lm-1",
         family="causal-lm",
+        objective="next_token",
+        parent_id=None,
         split=frozen,
         base_model=None,
         settings={},
