@@ -136,16 +136,18 @@ def test_a_second_dedupe_counts_the_guarded_of_the_first_and_compares_nothing(wo
 
 
 def tldr_lines(corpora: Path, lines: int) -> Mapping[str, list[str]]:
-    """So many distinct lines of each language."""
-    found: dict[str, dict[str, None]] = defaultdict(dict)
+    """So many lines of each language that are distinct also without their case, spaces and punctuation."""
+    found: dict[str, dict[str, str]] = defaultdict(dict)
     with tarfile.open(corpora / "tldr_pages.tar.gz") as tar:
         for member in tar:
             language = next((part for part in member.name.split("/") if part.startswith("pages")), "")
             if not member.isfile() or not member.name.endswith(".md") or not language:
                 continue
             text = tar.extractfile(member).read().decode("utf-8", "replace")  # type: ignore[union-attr]
-            found[language].update(dict.fromkeys(line[2:].strip() for line in text.splitlines() if line.startswith("- ")))
-    return {name: random.Random(0).sample(sorted(all_), min(lines, len(all_))) for name, all_ in sorted(found.items())}
+            for line in (line[2:].strip() for line in text.splitlines() if line.startswith("- ")):
+                found[language].setdefault("".join(sign for sign in line.casefold() if sign.isalnum()), line)
+    chosen = {name: sorted(distinct.values()) for name, distinct in sorted(found.items())}
+    return {name: random.Random(0).sample(all_, min(lines, len(all_))) for name, all_ in chosen.items()}
 
 
 def dropped_of_all(workspace: Workspace, corpora: Path, lines: int) -> tuple[int, int]:

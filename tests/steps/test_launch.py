@@ -77,7 +77,7 @@ def test_a_killed_train_command_ends_with_the_weights_of_an_undisturbed_one(digi
     (digits / "curate.toml").write_text("")  # so that training times the threads itself, which may end either way
     undisturbed = tmp_path / "copy"
     subprocess.run(["cp", "-r", str(digits), str(undisturbed)], check=True)
-    slow = [*TRAIN, "--set", "steps=200"]
+    slow = [word.replace("steps=40", "steps=200") for word in TRAIN]
     with subprocess.Popen(command(digits, *slow), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as victim:
         assert victim.stderr is not None
         assert any(line.startswith("step ") for line in iter(victim.stderr.readline, ""))  # it learns
