@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,7 +22,7 @@ from curate.columns import as_array, as_truth
 from curate.deduplication.apart import judge_apart
 from curate.deduplication.contents import distinct_contents, undecided
 from curate.deduplication.inputs import embed_missing_vectors
-from curate.deduplication.methods import Method
+from curate.deduplication.methods import EDITS_SLACK, Method
 from curate.errors import InputError, NeedsConfirmation, SettingError
 from curate.workspace import Workspace
 
@@ -71,7 +72,7 @@ def new_rule(catalog: Catalog, dataset: Dataset, typed: str, methods: Mapping[st
             f"{dataset.name} cannot be protected from itself, {typed!r}", hint=f"name a part of it: {dataset.name}/test"
         )
     name = what.dataset.name if what.split is None else what.split.reference + (f"/{what.part}" if what.part else "")
-    recorded = {modality: {m.name: m.recorded for m in chosen} for modality, chosen in methods.items()}
+    recorded = {modality: {m.name: _for_protection(catalog, m) for m in chosen} for modality, chosen in methods.items()}
     split_id = what.split.split_id if what.split else None
     rule = Protection(
         0, dataset.dataset_id, dataset.name, typed, name, what.dataset.dataset_id, what.dataset.name, split_id, what.part,
@@ -83,6 +84,23 @@ def new_rule(catalog: Catalog, dataset: Dataset, typed: str, methods: Mapping[st
             f"{name} has no kept {' or '.join(recorded)} sample to protect {dataset.name} from", hint="curate status"
         )
     return rule
+
+
+def _for_protection(catalog: Catalog, method: Method) -> dict[str, Any]:
+    """A method's settings as a rule keeps them: what may be a paraphrase for training is a repeat of an eval set.
+
+    A default dedupe leaves paraphrases, and looks for edits a little under the embedder's own threshold; a rule drops them
+    at that threshold. What a user set otherwise stays.
+    """
+    settings = method.recorded
+    if settings.get("guards") != "edits":
+        return settings
+    if method.slug is None:
+        return {**settings, "guards": "none"}
+    own = next((row.threshold for row in vectors.embedders(catalog) if row.slug == method.slug), None)
+    looked = settings["threshold"]
+    asked = own if own is not None and looked == round(own - EDITS_SLACK, 4) else looked
+    return {**settings, "guards": "meaning", "threshold": asked}
 
 
 def methods_by_default(catalog: Catalog, dataset: Dataset) -> protections.Methods | None:

@@ -216,3 +216,15 @@ def test_sets_that_protect_each_other_settle(workspace):
     protect(workspace, "e", "d", methods=["exact"])
     assert leaks(workspace) == [] and not check(workspace).findings
     assert sum(row["state"] == "kept" for name in ("d", "e") for row in rows(workspace, name)) == 3
+
+
+def test_a_paraphrase_of_an_eval_question_is_a_repeat_although_a_dedupe_leaves_paraphrases(workspace):
+    """Seen by MiniLM at 0.98; a plain dedupe keeps both, because their words differ."""
+    question, other = "How do I change the PIN of my card?", "How can I change my card's PIN?"
+    put(workspace, [question, "What is the exchange rate for euros?"], "e")
+    put(workspace, [other, "Where is the nearest cash machine?"], "d")
+    assert dedupe(workspace, "d", against="e").dropped == 0
+    report = protect(workspace, "d", "e")
+    assert report.matched == 1 and "semantic ≥ 0.95" in report.methods
+    assert dedupe(workspace, "d").by_method == {"protect": 1}
+    assert check(workspace).findings == ()
