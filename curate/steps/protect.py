@@ -20,8 +20,8 @@ from curate.reports import Report
 from curate.workspace import Workspace
 
 
-@dataclass(frozen=True, slots=True)
-class RuleFacts:
+@dataclass(frozen=True, slots=True, repr=False)
+class RuleFacts(Report):
     """A rule that stands.
 
     Attributes:
