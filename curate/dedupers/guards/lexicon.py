@@ -98,7 +98,26 @@ _HARMLESS = """
 HARMLESS = frozenset(_HARMLESS.split())
 """Articles and words of courtesy: whether they stand there changes nothing."""
 
-OPPOSITES = frozenset(_OPPOSITES.split()) - HARMLESS
+_UNDONE = {
+    "des": """activa activar activada activado activadas activados activat activeu activen activan activam ativa ativar ativada
+        ativado ativam instala instalar instalada instalado instalat instalen instalan instalam instal·la instal·lar habilita
+        habilitar habilitada habilitado habilitat monta montar muntar munta conecta conectar conectada conectado connecta
+        connectar bloquea bloquear bloqueada bloqueado bloqueia bloqueja comprime comprimir comprimeix compacta compactar
+        empaqueta empaquetar encripta encriptar cifra cifrar liga ligar cargar carga registra registrar suscribe vincula
+        vincular""",
+    "dés": "active activer activé activée activez activent installe installer installé installez inscrire inscrit",
+    "dé": """connecte connecter connecté connectez verrouille verrouiller verrouillé bloque bloquer bloqué monte monter
+        compresse compresser chiffre chiffrer charge charger code coder""",
+    "dis": "attiva attivare attivato installa installare installato abilita abilitare abilitato",
+    "de": """aktiviere aktivieren aktiviert installiere installieren installiert komprimiere komprimieren activeer
+        activeren geactiveerd installeer installeren chiffriere chiffrieren""",
+    "ent": "sperre sperren sperrt sperrte packe packen packt schlüssele schlüsseln laden ladet",
+}
+"""Words of other languages that a prefix turns into their opposite: "activa" and "desactiva"."""
+
+OPPOSITES = frozenset(_OPPOSITES.split()) - HARMLESS | frozenset(
+    prefix + word for prefix, words in _UNDONE.items() for word in words.split()
+)
 """Words of direction, degree, quantity, time, colour, unit, person and modality, and the ends of common oppositions."""
 
 COURTESY = (
