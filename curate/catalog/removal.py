@@ -19,6 +19,7 @@ _KEYS = {
     "source_id": "SELECT source_id FROM gone_sources",
     "split_id": "SELECT split_id FROM gone_splits",
     "model_id": "SELECT model_id FROM gone_models",
+    "protection_id": "SELECT protection_id FROM gone_protections",
 }
 """Column → the values of it that go."""
 _STAY = frozenset({"datasets", "seals", "migrations", "runs", "embedders"})
@@ -46,6 +47,7 @@ def hanging(catalog: Catalog, dataset: Dataset) -> Hanging:
     for name, query in (
         ("gone_models", f"SELECT model_id FROM models WHERE dataset_id = {number}"),
         ("gone_splits", f"SELECT split_id FROM splits WHERE dataset_id = {number}"),
+        ("gone_protections", f"SELECT protection_id FROM protections WHERE {number} IN (dataset_id, reference_id)"),
         ("gone_sources", f"SELECT source_id FROM sources WHERE dataset_id = {number}"),
         (
             "gone_samples",
@@ -133,8 +135,6 @@ def _conditions(catalog: Catalog, dataset_id: int) -> dict[str, str]:
         chosen = [f"{key} IN ({_KEYS[key].format(dataset_id=dataset_id)})" for key in keys]
         if table == "duplicates":
             chosen.append(f"keeper_id IN ({_KEYS['sample_id']})")
-        if table == "protections":
-            chosen.append(f"reference_id = {dataset_id}")
         found[table] = " OR ".join(chosen)
     return found
 
@@ -151,9 +151,9 @@ def _orphaned(catalog: Catalog) -> int:
 def _others(catalog: Catalog, dataset_id: int) -> tuple[str, ...]:
     """Models of other datasets that learned from this one too, or that go on from a model of it."""
     rows = catalog.rows(
-        """SELECT name FROM models WHERE dataset_id <> $dataset
-             AND (model_id IN (SELECT model_id FROM model_sources WHERE dataset_id = $dataset)
-                  OR parent_id IN (SELECT model_id FROM gone_models)) ORDER BY 1""",
-        {"dataset": dataset_id},
+        """SELECT name FROM models WHERE dataset_id <> ? AND (
+               model_id IN (SELECT model_id FROM model_sources WHERE dataset_id = ?)
+               OR parent_id IN (SELECT model_id FROM gone_models)) ORDER BY 1""",
+        [dataset_id, dataset_id],
     )
     return tuple(name for (name,) in rows)

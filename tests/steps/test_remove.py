@@ -13,6 +13,7 @@ from curate.steps.check import check
 from curate.steps.dedupe import dedupe
 from curate.steps.export import export
 from curate.steps.ingest import ingest
+from curate.steps.protect import protect, protections_of
 from curate.steps.remove import remove
 from curate.steps.rename import rename
 from curate.steps.split import split
@@ -80,6 +81,17 @@ def test_samples_of_others_that_a_removed_one_stood_for_are_kept_again(workspace
     assert report.orphaned == 1
     assert workspace.catalog.scalar("SELECT count(*) FROM curated WHERE dataset = 'new'") == 2
     assert check(workspace).findings == ()
+
+
+def test_a_rule_goes_with_the_set_that_it_protected_and_what_it_dropped_is_kept_again(workspace):
+    put(workspace, "evals", ["one text", "another text"])
+    put(workspace, "own", ["one text", "a third text"])
+    assert protect(workspace, "own", "evals", methods=["exact"]).matched == 1
+    assert remove(workspace, "evals", yes=True).orphaned == 1
+    assert protections_of(workspace) == []
+    for table in ("protections", "protection_ends", "protection_sweeps"):
+        assert workspace.catalog.scalar(f"SELECT count(*) FROM {table}") == 0
+    assert dedupe(workspace, "own", methods=["exact"]).kept == 2 and check(workspace).findings == ()
 
 
 def test_a_name_that_was_removed_can_be_used_again(workspace):
